@@ -13,13 +13,12 @@ const NAMED_MAX = 256;
 
 /** Their ids: of those that a person has proven herself, as of when executors would judge them, and of uses where the executor takes none. What only the sidecar's own session proves is not among them. */
 export function uncountedIn({ trust: { signers, passkeys, requirements }, store, executorOf, takesNoStanding }: Pick<EngineContext, 'trust' | 'store' | 'executorOf' | 'takesNoStanding'>, state: ChangeState, decision: Decision): string[] {
-  const { plan, finished, firstActAtMs } = state;
-  if (plan === null) return [];
-  const nowMs = store.nextAtMs();
-  const atMs = finished.length > 0 && firstActAtMs !== null ? Math.min(nowMs, firstActAtMs) : nowMs;
-  // What has begun goes on under them: its executor has taken them.
-  const noUses = finished.length === 0 && takesNoStanding.has(executorOf(plan.connector) ?? '');
-  const own = inForceAt(state, nowMs, decision).map(({ approval }) => approval).filter(({ proofClass }) => proofClass !== 'session');
+  const { plan } = state;
+  // What has begun goes on under them: nobody is asked any more, and half a rotation must not be left standing for a line that a folder has lost.
+  if (plan === null || state.finished.length > 0) return [];
+  const atMs = store.nextAtMs();
+  const noUses = takesNoStanding.has(executorOf(plan.connector) ?? '');
+  const own = inForceAt(state, atMs, decision).map(({ approval }) => approval).filter(({ proofClass }) => proofClass !== 'session');
   return own.filter((approval) => (noUses && approval.use !== undefined) || !holds(approval, plan, state.planDigest!, { sidecarKeys: [], signers, passkeys, atMs }, requirements.clockSkewMs)).map(({ approvalId }) => approvalId).slice(0, NAMED_MAX);
 }
 

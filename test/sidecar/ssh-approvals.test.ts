@@ -11,7 +11,7 @@ import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import type { ChangeView, StatementAnswer } from '../../src/sidecar/schemas.ts';
 import { movedClock } from '../support/moved-clock.ts';
-import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, type Answered, type TestSidecar } from '../support/sidecar.ts';
+import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, RECIPIENT, type Answered, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
@@ -167,6 +167,24 @@ it('an approval whose key ends before the dispatch counts no more, on record: th
   expect(admit(sent()[0]!, { trust: sidecar.trust, executorId: EXECUTOR, nowMs: clock.nowMs(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null })).toMatchObject({ ok: true });
   await sidecar.log.sync();
   expect((await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true })).workflow!.violations).toEqual([]);
+});
+
+it('what has begun goes on under an approval whose key is in the folder no more: no old login is kept alive for it', async () => {
+  const asks = answerOf('needsApproval', WEI);
+  sidecar = await openTestSidecar({
+    decide: () => asks,
+    facts: (usual) => ({ ...usual, inventory: new Map([...usual.inventory].map(([id, nhi]) => [id, id === CALLER ? { ...nhi, consumers: ['deploy-pipeline'] } : nhi])) }),
+    trusts: (trust) => Object.assign(trust, { signers: parseAllowedSigners(`${WEI} ${wei.publicLine}`) } satisfies Partial<Trust>),
+  });
+  const change = await sidecar.change(CALLER, { kind: 'rotate', subject: CALLER, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'quarterly', recipient: RECIPIENT, grace: 'PT1H' });
+  const state = async (): Promise<string> => ((await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}`)).body as ChangeView).state;
+  expect((await decide(change, await signed(change))).status).toBe(200);
+  await expect.poll(state, { timeout: 10_000 }).toBe('staged');
+  Object.assign(sidecar.trust, { signers: parseAllowedSigners('') });
+  const { digest } = (await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/delivery`)).body as { digest: string };
+  expect((await sidecar.send(CALLER, 'POST', `/v1/changes/${change.id}/delivery`, { digest })).status).toBe(200);
+  expect((await sidecar.send(CALLER, 'POST', `/v1/changes/${change.id}/confirmations`, { consumer: 'deploy-pipeline' })).status).toBe(200);
+  await expect.poll(state, { timeout: 10_000 }).toBe('done');
 });
 
 it('whoever signs again and again for a moment keeps neither the step from its executor nor the sidecar from its ledger', async () => {
