@@ -11,7 +11,7 @@ import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import type { ChangeView, StatementAnswer } from '../../src/sidecar/schemas.ts';
 import { movedClock } from '../support/moved-clock.ts';
-import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, RECIPIENT, type Answered, type TestSidecar } from '../support/sidecar.ts';
+import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, RECIPIENT, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
@@ -20,8 +20,9 @@ const [wei, ana, stranger] = [testSshKey(), testSshKey(), testSshKey()];
 let sidecar: TestSidecar;
 afterEach(() => sidecar.close());
 
-async function open(asked: ProofClass, floor: ProofClass = 'session', approvers: ApproverExpression = { anyOf: [WEI, 'person:ana'] }): Promise<ChangeView> {
+async function open(asked: ProofClass, floor: ProofClass = 'session', approvers: ApproverExpression = { anyOf: [WEI, 'person:ana'] }, options: TestOptions = {}): Promise<ChangeView> {
   sidecar = await openTestSidecar({
+    ...options,
     decide: () => ({ ...answerOf('needsApproval', approvers), obligations: { ...answerOf('needsApproval', approvers).obligations, proofClass: asked } }),
     trusts: (trust) => Object.assign(trust, {
       signers: parseAllowedSigners(`${WEI} ${wei.publicLine}\nperson:ana ${ana.publicLine}`),
@@ -188,22 +189,23 @@ it('what has begun goes on under an approval whose key is in the folder no more:
 });
 
 it('whoever signs again and again for a moment keeps neither the step from its executor nor the sidecar from its ledger', async () => {
-  const change = await open('session', 'session', { allOf: [WEI, 'person:ana'] });
+  const clock = movedClock();
+  const change = await open('session', 'session', { allOf: [WEI, 'person:ana'] }, { clock });
   const again = async (expiresAt: string): Promise<Answered> => {
     const { statement: asked } = await statement(change);
     return decide(change, { ssh: { expiresAt, signature: writeArmour(wei.sign(canonicalBytes({ ...asked, expiresAt }))) } });
   };
   for (let n = 0; n < 34; n += 1) {
-    expect((await again(formatTime(Date.now() + 60))).status).toBe(200);
-    await new Promise((resolve) => void setTimeout(resolve, 70));
+    expect((await again(formatTime(clock.nowMs() + 60_000))).status).toBe(200);
+    clock.move(61_000);
   }
   expect((await decide(change, await signed(change))).status).toBe(200);
   expect((await decide(change, await signed(change, ana, {}, 'person:ana'), 'person:ana')).status).toBe(200);
   await expect.poll(() => sidecar.executor.steps.some(({ plan }) => plan !== null), { timeout: 10_000 }).toBe(true);
   const envelope = sidecar.executor.steps.find(({ plan }) => plan !== null)!;
-  expect(admit(envelope, { trust: sidecar.trust, executorId: EXECUTOR, nowMs: Date.now(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null })).toMatchObject({ ok: true });
+  expect(admit(envelope, { trust: sidecar.trust, executorId: EXECUTOR, nowMs: clock.nowMs(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null })).toMatchObject({ ok: true });
   const before = sidecar;
   await before.close('keep');
-  sidecar = await openTestSidecar({ after: before });
+  sidecar = await openTestSidecar({ after: before, clock });
   expect((await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}`)).status).toBe(200);
 }, 30_000);
