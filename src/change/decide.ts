@@ -28,7 +28,7 @@ import { ALREADY, no, yes, type Decided } from './outcome.ts';
 import { hasRejected, outcomeOfRejection } from './rejecting.ts';
 import { decideRedecision, type Redecided } from './redecide.ts';
 import { beyondTemplate } from './standing-approval.ts';
-import { approvalsToName, approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, mayStillBeRejected, needsAnotherIssue, requirementIsMet, standingCounts, stepOf, stillGives, type ChangeState } from './state.ts';
+import { approvalsToName, approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, mayStillBeRejected, needsAnotherIssue, requirementIsMet, standingCounts, stepOf, stillGives, withoutApprovals, type ChangeState } from './state.ts';
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
@@ -63,7 +63,7 @@ export type Command =
   | { readonly type: 'recordNotification'; readonly by: string; readonly delivered: EventBody<'notification.delivered'> }
   | { readonly type: 'recordNotificationFailed'; readonly by: string; readonly failed: EventBody<'notification.failed'> }
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
-  | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number; /** What the floor of our own trust folder asks for beyond it. Left out: nothing. */ readonly floor?: Requirement | null }
+  | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number; /** What the floor of our own trust folder asks for beyond it. Left out: nothing. */ readonly floor?: Requirement | null; /** Approvals that count no more. Left out: none. */ readonly uncounted?: readonly string[] }
   | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; readonly authentication?: Authentication; readonly channel?: Channel; /** By which else of her ids she is asked. */ readonly otherIds?: readonly string[]; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
   | Use
   | Review
@@ -254,17 +254,18 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
   if (digest === null && command.decision.effect !== 'deny') return no('not-expected', 'nothing can be allowed without a plan');
   const { observed } = command.decision;
   if (observed !== undefined && nowMs >= parseTime(observed.until)) return no('stale-decision', `what is under observe was so until ${observed.until}`);
-  const { floor = null } = command;
+  const { floor = null, uncounted = [] } = command;
+  const counted = withoutApprovals(state, uncounted);
   const decided = strictest(state.requirement, demandOf(command.decision));
   const requirement = floor === null ? decided : strictest(decided, floor);
   const { approvers } = enforcedUnder(command.decision, requirement);
-  const unmet = approvers !== null && !isSatisfied(approvers, approvedBy(state, nowMs, requirement.proofClass, command.decision)) && !isGlassBroken(state, command.decision, nowMs);
+  const unmet = approvers !== null && !isSatisfied(approvers, approvedBy(counted, nowMs, requirement.proofClass, command.decision)) && !isGlassBroken(state, command.decision, nowMs);
   const asks = command.decision.effect !== 'deny' && (command.phase === 'request' ? approvers !== null : unmet && state.act === null);
   return yes({
     type: 'policy.decided', actor: command.by,
     body: {
       revision: state.revision, phase: command.phase, planDigest: digest, decision: command.decision, provenance: command.provenance,
-      requirement, ...(floor === null ? {} : { floor }), approvalsBy: asks ? formatTime(nowMs + command.approvalSeconds * 1000) : null,
+      requirement, ...(floor === null ? {} : { floor }), ...(uncounted.length === 0 ? {} : { uncounted: [...uncounted] }), approvalsBy: asks ? formatTime(nowMs + command.approvalSeconds * 1000) : null,
     },
     ...(command.plan !== null && command.phase === 'request' ? { attached: { plan: command.plan } } : {}),
   });

@@ -92,6 +92,8 @@ export const changeEventBodies = {
     requirement: requirementSchema,
     /** What the floor of the sidecar's own trust folder asks for beyond that. Left out: nothing. */
     floor: requirementSchema.optional(),
+    /** Approvals that count no more: whose own proof does not hold any more by the sidecar's own trust folder, such as by a key that is over, or standing ones, of which the executor will have none. Left out: none. */
+    uncounted: z.array(approvalIdSchema).min(1).max(256).optional(),
     /** How long approvers have, from this record; null when no approval is asked. */
     approvalsBy: timeSchema.nullable(),
   }),

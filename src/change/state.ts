@@ -252,12 +252,17 @@ export function approvedBy(state: ChangeState, nowMs: number, demanded = state.r
   return new Set(inForceAt(state, nowMs, decision).filter(({ approval }) => meets(approval.proofClass, demanded)).map(({ statement }) => statement.approver));
 }
 
-function inForceAt(state: ChangeState, nowMs: number, decision: Decision | null): ChangeState['approvals'][number][] {
+export function inForceAt(state: ChangeState, nowMs: number, decision: Decision | null): ChangeState['approvals'][number][] {
   const asOfMs = state.finished.length > 0 && state.firstActAtMs !== null ? Math.min(nowMs, state.firstActAtMs) : nowMs;
   return state.approvals
     .filter(({ statement }) => statement.revision === state.revision && statement.planDigest === state.planDigest)
     .filter(({ approval, statement }) => approval.use === undefined || (standingCounts(state, decision) && !state.rejecters.has(statement.approver)))
     .filter(({ statement }) => parseTime(statement.expiresAt) > asOfMs && !state.requester.includes(statement.approver));
+}
+
+/** The change without these approvals. */
+export function withoutApprovals(state: ChangeState, approvalIds: readonly string[]): ChangeState {
+  return { ...state, approvals: state.approvals.filter(({ approval }) => !approvalIds.includes(approval.approvalId)) };
 }
 
 /** As many as a step names. */
@@ -474,7 +479,8 @@ function afterVerification(base: ChangeState, verification: Verification, atMs: 
   return base.lease === null ? become(next, { name: 'done' }) : next;
 }
 
-function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'policy.decided' }>['body'], atMs: number, plan: Plan | undefined): ChangeState {
+function afterDecision(before: ChangeState, body: Extract<ChangeEvent, { type: 'policy.decided' }>['body'], atMs: number, plan: Plan | undefined): ChangeState {
+  const base = body.uncounted === undefined ? before : withoutApprovals(before, body.uncounted);
   const approvalsByMs = body.approvalsBy === null ? base.approvalsByMs : parseTime(body.approvalsBy);
   const escalation = soonestEscalation(base.escalation, body.decision.obligations.escalation ?? null);
   const rejectionsDue = fewestRejections(base.rejectionsDue, body.decision);

@@ -91,7 +91,8 @@ function mayReview(change: ChangeView, { me: { principal, roles }, review }: Who
   const may = said !== null && !mayWaive ? no('It is reviewed.')
     : usedBy === principal || requester.includes(principal) ? no(`${usedBy === principal ? 'You broke it' : 'You asked for this'}: somebody else reviews it.`)
       : !roles.includes('approver') || !(approversNamed(approvers).includes(principal) || review?.standsIn !== undefined) ? no(`Those who were asked review it: ${describeApprovers(approvers)}.`)
-        : proofs.length === 0 ? no(why) : YES;
+        : review?.reviewers?.includes(principal) === false ? no(`The floor counts a review by ${review.reviewers.join(', ') || 'nobody'}.`)
+          : proofs.length === 0 ? no(why) : YES;
   return { ...may, proofs, verdict: said?.verdict ?? null, mayWaive };
 }
 

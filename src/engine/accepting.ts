@@ -15,6 +15,7 @@ import { provenanceOf, saltedInput } from './ask.ts';
 import type { EngineContext } from './engine.ts';
 import { extendedBy } from './extending.ts';
 import { locksOn } from './locks.ts';
+import { isNamedByFloor } from './own-floor.ts';
 import type { Applied } from './store.ts';
 
 type Approve = Extract<Command, { type: 'approve' }>;
@@ -65,7 +66,7 @@ function canJudge({ pdp }: EngineContext): boolean {
 /** @throws EngineFault */
 async function judge(context: EngineContext, state: ChangeState, { approver }: ApprovalStatement): Promise<{ readonly judged: Judged; readonly input: Uint8Array }> {
   const locks = locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason }));
-  const question = buildAcceptInput(state, approver, { nowMs: context.clock.nowMs(), facts: context.facts(), connectors: context.connectors, locks, extended: extendedBy(context, state) });
+  const question = buildAcceptInput(state, approver, { nowMs: context.clock.nowMs(), facts: context.facts(), connectors: context.connectors, locks, extended: extendedBy(context, state), namedByFloor: isNamedByFloor(context, state, approver) });
   const input = saltedInput(context, question);
   // Before policy is asked: other facts may be in force when it answers.
   const provenance = provenanceOf(context, input);

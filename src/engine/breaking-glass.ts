@@ -1,6 +1,6 @@
 /** What a person's signature to break the glass becomes: checked as executors and verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
-import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, breakGlassShortfall, openBreakGlass, stricterOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, breakGlassShortfall, openBreakGlass, reviewersAt, stricterOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
 import { isGlassBroken, placesOf, reviewersOf, type BrokenGlass, type Debt, type Use } from '../change/break-glass.ts';
 import { debtsOf } from '../change/glass-debts.ts';
 import { approvedBy, type ChangeState } from '../change/state.ts';
@@ -47,6 +47,9 @@ export function useOf(context: Breaking, state: ChangeState, { by, planDigest, r
   if (!isThere(context, by)) return { ok: false, code: 'break-glass-refused', message: `${by} is disabled in the directory, or not in it` };
   const reviewers = reviewersOf(state, by);
   if (reviewers.length > 0 && reviewers.every((person) => isOneOf(context, person, [by, ...state.requester]))) return { ok: false, code: 'break-glass-refused', message: 'there is nobody else to review it: all who were asked are the same person' };
+  const named = reviewersAt(trust.requirements, placesOf(state));
+  const mayReview = (person: string): boolean => isThere(context, person) && !isOneOf(context, person, [by, ...state.requester]) && (reviewers.includes(person) || isInSecurity(context, person));
+  if (named?.some(mayReview) === false) return { ok: false, code: 'break-glass-refused', message: `there is nobody else to review it: the floor counts a review by ${named.join(', ') || 'nobody'}, and none of them is asked or in security` };
   const latest = formatTime(nowMs + BREAK_GLASS_SECONDS_MAX * 1000);
   if (ssh.expiresAt > latest) return invalid(`good until ${ssh.expiresAt}, and ${latest} is the longest`);
   const statement: BreakGlassStatement = {
@@ -57,8 +60,22 @@ export function useOf(context: Breaking, state: ChangeState, { by, planDigest, r
   return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), owed: owedOf(context, state.changeId, by) } };
 }
 
+function isStillProven(envelope: Dsse, proofs: Parameters<typeof openBreakGlass>[1]): boolean {
+  try {
+    openBreakGlass(envelope, proofs);
+    return true;
+  } catch (error) {
+    if (error instanceof ProtocolError) return false;
+    throw error;
+  }
+}
+
 export function isThere({ facts }: Pick<Breaking, 'facts'>, person: string): boolean {
   return facts().directory.people.some(({ id, active }) => id === person && active);
+}
+
+export function isInSecurity({ facts }: Pick<Breaking, 'facts'>, person: string): boolean {
+  return facts().directory.teams.some(({ id, members }) => id === 'security' && members.includes(person));
 }
 
 export function isOneOf({ facts }: Pick<Breaking, 'facts'>, person: string, others: readonly string[]): boolean {
@@ -102,7 +119,8 @@ export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'clock' | 'trus
   if (approvers === null || isSatisfied(approvers, approvedBy(state, nowMs, proofClass)) || !isGlassBroken(state, decision, nowMs)) return null;
   const { statement } = state.breakGlass!;
   if (!isThere(context, statement.usedBy)) return `${statement.usedBy}, who broke the glass, is disabled in the directory, or not in it`;
-  const { requirements } = context.trust;
+  const { requirements, signers } = context.trust;
+  if (!isStillProven(state.breakGlass!.envelope, { signers, atMs: nowMs })) return `the key of ${statement.usedBy}, who broke the glass, is not good any more`;
   const leaseSeconds = state.plan?.lease?.leaseSeconds ?? null;
   // As executors ask it.
   const shortfalls = (state.plan?.steps ?? []).map((step) => breakGlassShortfall(breakGlassFor(requirements, step), floorOf(requirements, step), statement, { action: step.action, asOfMs: nowMs, leaseSeconds, skewMs: requirements.clockSkewMs }));

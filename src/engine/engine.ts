@@ -97,6 +97,8 @@ export interface EngineContext {
   /** `sidecar:<log id>`: who acts where no person does. */
   readonly self: string;
   readonly executorHeads: ExecutorHeads;
+  /** Executors that have turned away what a standing approval approves, since they were last there. Kept in memory only: whoever forgets it tries once more. */
+  readonly takesNoStanding: Set<string>;
   readonly discoveries: Discoveries;
   /** Where there is one, what gives access waits for it. */
   readonly copy?: LedgerCopy | undefined;
@@ -246,7 +248,7 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'factsDigest' | 'discoveries' | 'othersLocks'> {
+export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'takesNoStanding' | 'factsDigest' | 'discoveries' | 'othersLocks'> {
   readonly version: string;
   /** Where what the ledger folds to is kept, so that a start need not fold all of it; left out: nowhere. */
   readonly snapshots?: SnapshotPlace;
@@ -301,7 +303,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     nowHeard = resolve;
   });
   const othersLocks: OthersLocks = { isHeard: () => isHeard, heard };
-  const context: EngineContext = { ...options, store, self, othersLocks, executorHeads: createExecutorHeads(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
+  const context: EngineContext = { ...options, store, self, othersLocks, executorHeads: createExecutorHeads(), takesNoStanding: new Set(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
   const reconciler = createReconciler(context);
   runner = startRunner(context);
   const executors = new Set(options.connectors.flatMap((connector) => options.executorOf(connector) ?? []));
@@ -321,6 +323,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   transport.onLock((lock) => void lockSpread.hear(lock));
   transport.onConnected((audience) => {
     lockSpread.connected(audience);
+    context.takesNoStanding.delete(audience);
     runner.connected(audience);
   });
   options.copy?.onProgress(() => runner.wakeWaiting());

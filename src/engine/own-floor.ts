@@ -1,7 +1,7 @@
 /** The floor of this sidecar's own trust folder, which is part of what it asks for from the decision on: what was authorised below it no executor carries out, and every auditor calls it out for good. */
 import type { ChangeState } from '../change/state.ts';
 import { isSamePerson } from '../identity/canonical-person.ts';
-import { demandOf, enforcedUnder, strictest, type Decision, type Requirement } from '../protocol/decision.ts';
+import { approversNamed, demandOf, enforcedUnder, strictest, type Decision, type Requirement } from '../protocol/decision.ts';
 import { floorPart, whyUnreachable } from '../protocol/floor-part.ts';
 import type { Plan } from '../protocol/plan.ts';
 import { floorOf } from '../protocol/trust-folder.ts';
@@ -38,6 +38,12 @@ export function ownFloor(context: Pick<EngineContext, 'trust' | 'facts'>, state:
   }
   // Where somebody may break the glass, it may be met without them.
   return { floor, refused: floor === null || decision.obligations.breakGlass !== undefined ? null : whyUnreachable(floor) };
+}
+
+/** Whether the floor names this person for a step that is still to be done, and asks for more than policy does: she is asked whatever role the directory has for her. */
+export function isNamedByFloor({ trust: { requirements } }: Pick<EngineContext, 'trust'>, { floor, plan, finished }: ChangeState, person: string): boolean {
+  if (plan === null || !approversNamed(floor?.approvers ?? null).includes(person)) return false;
+  return plan.steps.slice(finished.length).some((step) => floorOf(requirements, step)?.approvers?.includes(person) ?? false);
 }
 
 /** Who answers for the identity: its owners, and security. */

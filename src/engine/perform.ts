@@ -3,7 +3,7 @@ import {
   callerOfPlan, deriveActTicket, deriveOffboarding, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf,
 } from '../change/derive.ts';
 import { whyNotAuthorised, type Command } from '../change/decide.ts';
-import { isPastCutover, mayHaveGiven, mayRollBack, stepOf, FINAL_STATES, type ChangeState, type IssuedTicket, type Superseded } from '../change/state.ts';
+import { isPastCutover, mayHaveGiven, mayRollBack, stepOf, withoutApprovals, FINAL_STATES, type ChangeState, type IssuedTicket, type Superseded } from '../change/state.ts';
 import { findingOf, owesRotation } from '../change/glass-debts.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
@@ -22,9 +22,11 @@ import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
 import { accountOfItem, findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
 import { ownFloor } from './own-floor.ts';
+import { TransportError } from './ports.ts';
 import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
 import { giveUpRevoked } from './standing-approvals.ts';
+import { heardTurnedAway, uncountedIn } from './uncounted.ts';
 import type { TraceContext } from '../tracing/trace.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
@@ -205,6 +207,9 @@ function askableQuery(context: EngineContext, state: ChangeState): Query | null 
 async function publish(context: EngineContext, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act', trace: TraceContext | undefined): Promise<Outcome> {
   const sent = await publishEnvelope(context, issued.audience, {
     ticket: issued.ticket, seq: issued.seq, trace, make: (heads, checkpoint) => makeEnvelope(context.log, state, issued, kind, heads, checkpoint),
+  }).catch((error: unknown) => {
+    if (kind === 'act' && error instanceof TransportError && error.code === 'rejected') heardTurnedAway(context, issued.audience, state, null);
+    throw error;
   });
   if (sent.taken) return 'done';
   if (sent.why !== 'seenMore') return 'waiting';
@@ -280,13 +285,15 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     }
     throw error;
   }
-  const current = context.store.get(state.changeId)!;
+  const now = context.store.get(state.changeId)!;
+  const uncounted = uncountedIn(context, now, asked.decision);
+  const current = withoutApprovals(now, uncounted);
   const held = heldToFloor(context, current, plan, unlessFloorAsks(context, current, plan, unlessScopeIsOver(context, unlessLeaseIsOver(context, current, asked.decision))));
   asked = { ...asked, decision: unlessGlassIsVoid(context, current, held.decision, held.floor) };
   // Nothing is waited for between decision and authorisation: they are durable together, or the decision alone is.
   sequence(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
   sequence(context, state, {
-    type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds, floor: asked.decision.effect === 'deny' ? null : held.floor,
+    type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds, floor: asked.decision.effect === 'deny' ? null : held.floor, uncounted,
   }, [asked.input]);
 
   const decided = context.store.get(state.changeId)!;

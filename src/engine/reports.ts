@@ -10,6 +10,7 @@ import { REPORT_TYPE, type Report } from '../protocol/signed.ts';
 import { spentBy } from './clearing.ts';
 import type { EngineContext } from './engine.ts';
 import type { Spent } from './ports.ts';
+import { heardTurnedAway } from './uncounted.ts';
 
 /**
  * Records a report that `audience` sent; resolves when it is durable and may be forgotten over there.
@@ -38,6 +39,7 @@ export async function receiveReport(context: EngineContext, audience: string, me
   await store.load(report.changeId);
   const applied = store.apply(report.changeId, { type: 'recordReport', report, envelope: message.report, states, order: message.order });
   if (!applied.ok) throw new Error(`report not recorded (${applied.code}): ${applied.message}`);
+  if (report.kind === 'acted' && report.outcome === 'refused') heardTurnedAway(context, audience, state, report.code);
   await store.durable();
   clear(context, spentBy(audience, report, message, (await store.load(report.changeId))!));
   logger.info({ changeId: report.changeId, kind: report.kind, outcome: outcomeOf(report), recorded: applied.events.length }, 'report received');

@@ -5,7 +5,7 @@ import { logOf } from '../change/derive.ts';
 import type { Review } from '../change/glass-debts.ts';
 import type { ChangeState } from '../change/state.ts';
 import { BREAK_GLASS_REVIEW_TYPE, openBreakGlassReview, type BreakGlassReviewStatement } from '../protocol/break-glass-review.ts';
-import { BREAK_GLASS_SECONDS_MAX, reviewProofAt } from '../protocol/break-glass.ts';
+import { BREAK_GLASS_SECONDS_MAX, reviewersAt, reviewProofAt } from '../protocol/break-glass.ts';
 import type { ProofClass } from '../protocol/decision.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -13,7 +13,7 @@ import { AssertionError } from '../protocol/passkey-assertion.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
 import { formatTime } from '../protocol/values.ts';
 import { passkeysFor } from './approving.ts';
-import { GOOD_MS, invalid, isOneOf, isThere, type Breaking } from './breaking-glass.ts';
+import { GOOD_MS, invalid, isInSecurity, isOneOf, isThere, type Breaking } from './breaking-glass.ts';
 import type { Answer } from './engine.ts';
 import { sealed, type GivenProof } from './own-proof.ts';
 
@@ -27,12 +27,16 @@ export interface AskedReview {
   readonly passkeys: ReturnType<typeof passkeysFor>;
   /** Nobody who was asked can review it any more, and she is in security. */
   readonly standsIn?: 'security';
+  /** Whose review alone the floor counts. Left out: that of whoever may review it. */
+  readonly reviewers?: readonly string[];
 }
 
 /** null where nobody has broken the glass. */
 export function reviewAsked(context: Breaking, state: ChangeState, by: string): AskedReview | null {
   const statement = unsaidReview(context, state, by);
-  return statement === null ? null : { statement, proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by), ...standingIn(context, state, by) };
+  if (statement === null) return null;
+  const reviewers = reviewersAt(context.trust.requirements, state.breakGlass!.at);
+  return { statement, proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by), ...standingIn(context, state, by), ...(reviewers === undefined ? {} : { reviewers }) };
 }
 
 /** The weakest that the floor of our own trust folder takes. */
@@ -60,6 +64,8 @@ export function reviewOf(context: Breaking, state: ChangeState, { signed, ...sai
   // Who broke the glass and who asked for the change do not, by whichever of their ids.
   if (isOneOf(context, by, [breakGlass.statement.usedBy, ...requester])) return { ok: false, code: 'self-approval', message: 'who broke the glass, or asked for the change, does not review it, by whichever of their ids' };
   if (!isThere(context, by)) return { ok: false, code: 'not-an-approver', message: `${by} is disabled in the directory, or not in it` };
+  const reviewers = reviewersAt(context.trust.requirements, breakGlass.at);
+  if (reviewers?.includes(by) === false) return { ok: false, code: 'not-an-approver', message: `the floor does not count a review by ${by}: it names ${reviewers.join(', ') || 'nobody'}` };
   const review = { ...asked, ...standingIn(context, state, by) };
   if (signed === undefined) return { ok: true, value: review };
   const { salt, expiresAt, proof } = signed;
@@ -84,12 +90,9 @@ function standingIn(context: Breaking, state: ChangeState, by: string): Pick<Rev
   return isNobodyLeft(context, state) && isInSecurity(context, by) ? { standsIn: 'security' } : {};
 }
 
-/** Whether by what the directory says now none of those who were asked may review it: all have left, or are who broke it or asked for the change. */
+/** Whether by what the directory says now none of those who were asked, and whom the floor counts, may review it: all have left, or are who broke it or asked for the change. */
 function isNobodyLeft(context: Breaking, state: ChangeState): boolean {
-  const { usedBy } = state.breakGlass!.statement;
-  return reviewersOf(state, usedBy).every((person) => !isThere(context, person) || isOneOf(context, person, [usedBy, ...state.requester]));
-}
-
-function isInSecurity({ facts }: Breaking, person: string): boolean {
-  return facts().directory.teams.some(({ id, members }) => id === 'security' && members.includes(person));
+  const { at, statement: { usedBy } } = state.breakGlass!;
+  const reviewers = reviewersAt(context.trust.requirements, at);
+  return reviewersOf(state, usedBy).filter((person) => reviewers?.includes(person) ?? true).every((person) => !isThere(context, person) || isOneOf(context, person, [usedBy, ...state.requester]));
 }

@@ -177,11 +177,11 @@ function isNews(state: ChangeState, approve: Command, nowMs: number): boolean {
 }
 
 /** In force, by somebody who is asked and active, for this plan, and counted by the floor of this side: an approval that no executor counts would only end the change. */
-function fits({ store, facts, trust }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
+function fits({ store, facts, trust, executorOf, takesNoStanding }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
   const { statement: { approver }, statement } = one;
   const nowMs = store.nextAtMs();
   if (plan === null || !isInForce(one, nowMs) || !approversNamed(requirement.approvers).includes(approver) || beyondTemplate(statement, plan) !== null) return false;
-  if (!facts().directory.people.some(({ id, active }) => id === approver && active)) return false;
+  if (!facts().directory.people.some(({ id, active }) => id === approver && active) || takesNoStanding.has(executorOf(plan.connector) ?? '')) return false;
   const isCounted = plan.steps.map((step) => floorOf(trust.requirements, step)).every((floor) => floor === null || floor.quorum === 0 || (floor.standing === true && meets(one.proofClass, floor.proofClass) && (floor.approvers?.includes(approver) ?? true)));
   return isCounted && isStillProven(one, trust, nowMs);
 }

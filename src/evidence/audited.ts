@@ -73,7 +73,9 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
     case 'breakglass.used':
       return become(next, { glass });
     case 'policy.decided':
-      return event.body.phase === 'request' ? become(next, comparable(state, event)) : next;
+      if (event.body.phase === 'request') return become(next, comparable(state, event));
+      // That the sidecar counts them no more only makes it wait for others.
+      return event.body.uncounted === undefined ? next : become(next, { approvals: next.approvals.filter(({ approvalId }) => event.body.uncounted?.includes(approvalId) !== true) });
     case 'step.authorised':
       if (event.body.kind === 'read') return isReadAnew(before, event.body.stepId, state) ? become(next, { readSinceMs: event.atMs }) : next;
       return event.body.kind === 'act' ? afterTicket(become(next, { observed: next.observed || state.decision?.observed !== undefined }), event.body.ticket, event.atMs) : next;

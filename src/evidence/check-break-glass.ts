@@ -4,7 +4,7 @@ import { breakableSecondsOf, isGlassBroken, placesOf, reviewersOf, type BrokenGl
 import { debtsOf, findingOf, overdueFor } from '../change/glass-debts.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { openBreakGlassReview } from '../protocol/break-glass-review.ts';
-import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, breakGlassFor, breakGlassShortfall, isBreakable, openBreakGlass, reviewProofAt, soonerOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, breakGlassFor, breakGlassShortfall, isBreakable, namedByBoth, openBreakGlass, reviewersAt, reviewProofAt, soonerOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
 import { meets } from '../protocol/decision.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -76,6 +76,8 @@ function checkAllowed({ state, planErased }: Audited, event: Of<'breakglass.used
   if (parseTime(expiresAt) <= event.atMs) return notAllowed(`what ${usedBy} signed to break the glass was good until ${expiresAt}`);
   if (parseTime(expiresAt) > event.atMs + BREAK_GLASS_SECONDS_MAX * 1000 + skewMs) return notAllowed(`what ${usedBy} signed to break the glass is good until ${expiresAt}, which is longer than ${BREAK_GLASS_SECONDS_MAX} s`);
   if (reviewersOf(state, usedBy).length === 0) return notAllowed('the glass was broken where nobody else could review it');
+  const reviewers = limits.map((one) => one?.reviewers).reduce(namedByBoth, undefined);
+  if (reviewers?.every((person) => person === usedBy || state.requester.includes(person)) === true) return notAllowed('the glass was broken where nobody else’s review counts by the floor');
   if (!planErased && (state.plan === null || !isBreakable(state.plan))) return notAllowed('the glass was broken for what no lease takes back');
   let withinSeconds = allowed.reviewWithinSeconds;
   let rotateSeconds = allowed.rotateWithinSeconds;
@@ -112,6 +114,8 @@ export function checkReviewed(believed: Believed, { state }: Audited, event: Of<
   if (breakGlass === null) return null;
   const { usedBy } = breakGlass.statement;
   if (event.actor === usedBy || state.requester.includes(event.actor)) return fault('own-review', `${event.actor} reviewed a glass that they broke, or for what they had asked for`);
+  const reviewers = reviewersAt(believed.trust.requirements, breakGlass.at);
+  if (reviewers?.includes(event.actor) === false) return fault('not-an-approver', `${event.actor} reviewed a broken glass, and the floor counts a review by others`);
   // That nobody was left who was asked is the directory's word, and told as not proven.
   if (event.body.standsIn === undefined && !reviewersOf(state, usedBy).includes(event.actor)) return fault('not-an-approver', `${event.actor} reviewed a broken glass and was not asked`);
   if (breakGlass.review !== null && breakGlass.review.verdict !== event.body.verdict) return fault('review-mismatch', `a review that was ${breakGlass.review.verdict} is said to be ${event.body.verdict}`);

@@ -3,8 +3,8 @@
  * that composed it. A sidecar that asks about another requester, target or fact than is recorded gets an honest answer to a false question.
  *
  * Taken from the question, since nothing else says it: the time, the age of the facts, which connectors there were, what calendars, locks and the
- * extended change were at that moment, and whether the offboarding that the change is part of was at work. WORKFLOW holds what is done to those. How much
- * was asked for before it is counted once more where all records are there.
+ * extended change were at that moment, whether the floor names an approver who is asked for it, and whether the offboarding that the change is part of was
+ * at work. WORKFLOW holds what is done to those. How much was asked for before it is counted once more where all records are there.
  */
 import { z } from 'zod';
 import { canonicalText, OBJECT_BYTES_MAX, parseStrict } from '../../ledger/index.ts';
@@ -16,6 +16,7 @@ import { factsOf, type Facts } from '../facts/facts.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { buildAcceptInput, buildChangeInput, buildLeaseInput, buildReconcileInput, buildVerificationInput } from '../pdp/build-input.ts';
 import { acceptInputSchema, changeInputSchema, INPUT_BYTES_MAX, reconcileInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { approversNamed } from '../protocol/decision.ts';
 import { saltedObjectSchema, type SystemRecordBody } from './record.ts';
 
 /** What is not the question that the records lead to. */
@@ -99,8 +100,10 @@ export function checkRedecideInput(value: unknown, before: ChangeState, facts: F
 export function checkAcceptInput(value: unknown, approver: string, before: ChangeState, facts: Facts): void {
   const parsed = acceptInputSchema.safeParse(value);
   if (!parsed.success) throw new FalseQuestion('its input is none of workflow/accept');
-  const { change: { extends: extended }, nowMs, facts: { ageMs, calendar, connectors, locks } } = parsed.data;
-  const built = buildAcceptInput(before, approver, { nowMs, facts: { ...facts, loadedAtMs: nowMs - ageMs }, connectors, locks, extended: null });
+  const { approval: { namedByFloor = false }, change: { extends: extended }, nowMs, facts: { ageMs, calendar, connectors, locks } } = parsed.data;
+  // Whom the sidecar's floor names its records do not say; whom it asks for they do.
+  const isAsked = approversNamed(before.floor?.approvers ?? null).includes(approver);
+  const built = buildAcceptInput(before, approver, { nowMs, facts: { ...facts, loadedAtMs: nowMs - ageMs }, connectors, locks, extended: null, namedByFloor: namedByFloor && isAsked });
   hold({ ...built, change: { ...built.change, extends: extended }, facts: { ...built.facts, calendar } }, parsed.data);
 }
 

@@ -222,7 +222,7 @@ function expired(cause: Extract<NewEvent, { type: 'change.expired' }>['body']['c
 }
 
 type Decided = Extract<NewEvent, { type: 'policy.decided' }>['body'];
-function decided({ phase, revision, decision, requirement, floor, provenance, approvalsBy }: Decided): string {
+function decided({ phase, revision, decision, requirement, floor, uncounted, provenance, approvalsBy }: Decided): string {
   const when = phase === 'request' ? `about revision ${revision}` : 'once more, just before the step';
   const bundle = provenance.bundle === null ? 'no bundle loaded' : `bundle ${short(provenance.bundle)}`;
   const head = `Policy (${bundle}) decided ${when}:`;
@@ -233,7 +233,7 @@ function decided({ phase, revision, decision, requirement, floor, provenance, ap
   }
   const asked = decision.observed !== undefined ? 'nobody need approve' : requirement.approvers === null ? 'nobody need approve' : `to be approved by ${approvers(requirement.approvers)}${approvalsBy === null ? '' : ` by ${approvalsBy}`}`;
   const held = decision.obligations.notBefore === undefined ? '' : ` Nothing is done before ${decision.obligations.notBefore}.`;
-  return `${head} ${decision.effect === 'allow' ? 'allowed' : 'not without approval'}, ${reasons(decision.reasons)}; ${asked}.${floor === undefined ? '' : ` The floor asks for ${floorText(floor)}.`}${held}${exceptions(decision.exceptions)}${observed(decision.observed)}`;
+  return `${head} ${decision.effect === 'allow' ? 'allowed' : 'not without approval'}, ${reasons(decision.reasons)}; ${asked}.${floor === undefined ? '' : ` The floor asks for ${floorText(floor)}.`}${uncounted === undefined ? '' : ` Of the approvals ${uncounted.length === 1 ? 'counts' : 'count'} no more, by a proof that is over or since the executor takes none such: ${uncounted.join(', ')}.`}${held}${exceptions(decision.exceptions)}${observed(decision.observed)}`;
 }
 
 function observed(said: Decided['decision']['observed']): string {

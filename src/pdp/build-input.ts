@@ -114,11 +114,11 @@ export function buildLeaseInput(state: ChangeState, now: Pick<ChangeQuestion, 'n
 }
 
 /** The input of `workflow/accept` about an approval of the change's plan by `approver`. */
-export function buildAcceptInput(state: ChangeState, approver: string, now: Pick<ChangeQuestion, 'nowMs' | 'facts' | 'connectors' | 'locks' | 'extended'>): AcceptInput {
+export function buildAcceptInput(state: ChangeState, approver: string, now: Pick<ChangeQuestion, 'nowMs' | 'facts' | 'connectors' | 'locks' | 'extended'> & { readonly namedByFloor: boolean }): AcceptInput {
   const { plan, before } = state;
   const approved = [...approvedBy(state, now.nowMs)].sort();
   const asked = buildChangeInput({ ...now, phase: 'request', state, plan, step: null, before, account: plan?.steps[0]?.account ?? null, parent: null, named: [approver, ...approved] });
-  return { ...asked, phase: 'approval', approval: { approver, approved } };
+  return { ...asked, phase: 'approval', approval: { approver, approved, ...(now.namedByFloor ? { namedByFloor: true as const } : {}) } };
 }
 
 /** The first authorisation has fixed the end; before it, the end is as it would be now. */

@@ -136,6 +136,8 @@ export const acceptInputSchema = changeInputSchema.extend({
     approver: personIdSchema,
     /** Who has approved this very plan already, and counts now. */
     approved: z.array(personIdSchema),
+    /** The floor of the sidecar's own trust folder names whoever is about to approve, and asks for more than policy does. Left out: it does not. */
+    namedByFloor: z.literal(true).optional(),
   }),
 });
 export type AcceptInput = z.infer<typeof acceptInputSchema>;

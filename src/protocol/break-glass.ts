@@ -40,17 +40,24 @@ export const breakGlassStatementSchema = z.strictObject({
 export type BreakGlassStatement = z.infer<typeof breakGlassStatementSchema>;
 
 /** What the floor allows, and what it asks for afterwards: the strictest of all that speak of it. */
-export type BreakGlassLimits = Pick<BreakGlassFloor, 'people' | 'maxLeaseSeconds' | 'reviewWithinSeconds' | 'rotateWithinSeconds' | 'reviewProofClass'>;
+export type BreakGlassLimits = Pick<BreakGlassFloor, 'people' | 'maxLeaseSeconds' | 'reviewWithinSeconds' | 'rotateWithinSeconds' | 'reviewProofClass' | 'reviewers'>;
 
 /** Both at once. */
 export function stricterOf(a: BreakGlassLimits, b: BreakGlassLimits): BreakGlassLimits {
   const reviewProofClass = a.reviewProofClass === undefined || b.reviewProofClass === undefined ? (a.reviewProofClass ?? b.reviewProofClass) : meets(a.reviewProofClass, b.reviewProofClass) ? a.reviewProofClass : b.reviewProofClass;
   const rotateWithinSeconds = soonerOf(a.rotateWithinSeconds, b.rotateWithinSeconds);
+  const reviewers = namedByBoth(a.reviewers, b.reviewers);
   return {
     people: a.people.filter((one) => b.people.includes(one)),
     maxLeaseSeconds: Math.min(a.maxLeaseSeconds, b.maxLeaseSeconds), reviewWithinSeconds: Math.min(a.reviewWithinSeconds, b.reviewWithinSeconds),
     ...(rotateWithinSeconds === undefined ? {} : { rotateWithinSeconds }), ...(reviewProofClass === undefined ? {} : { reviewProofClass }),
+    ...(reviewers === undefined ? {} : { reviewers }),
   };
+}
+
+/** Whom both lists name; where one is left out, whom the other does. */
+export function namedByBoth(a: string[] | undefined, b: string[] | undefined): string[] | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : a.filter((one) => b.includes(one));
 }
 
 /** The shorter of two times of which each may be left out. */
@@ -98,6 +105,11 @@ export function breakGlassFor({ breakGlass = [] }: Pick<RequirementsFile, 'break
 /** The weakest proof by which a glass that was broken at these places is reviewed: the strictest of what the floor asks for at any of them. */
 export function reviewProofAt(requirements: Pick<RequirementsFile, 'breakGlass'>, places: readonly Pick<PlanStep, 'connector' | 'target' | 'privileges'>[]): ProofClass {
   return places.map((place) => breakGlassFor(requirements, place)?.reviewProofClass ?? 'session').reduce<ProofClass>((a, b) => (meets(a, b) ? a : b), 'session');
+}
+
+/** Whose review alone the floor counts of a glass that was broken at these places: whom each entry that names anybody does. Undefined where none does. */
+export function reviewersAt(requirements: Pick<RequirementsFile, 'breakGlass'>, places: readonly Pick<PlanStep, 'connector' | 'target' | 'privileges'>[]): readonly string[] | undefined {
+  return places.map((place) => breakGlassFor(requirements, place)?.reviewers).reduce(namedByBoth, undefined);
 }
 
 /**

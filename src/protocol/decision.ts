@@ -15,12 +15,15 @@ export type ApproverExpression =
   /** One after the other: who is in a stage is asked once those before it are met. */
   | { stages: ApproverExpression[] };
 
+/** As many people as a floor may name, and so as a part of an expression may be of: all whom it names are asked. */
+export const PEOPLE_MAX = 64;
+
 export const approverExpressionSchema: z.ZodType<ApproverExpression> = z.lazy(() =>
   z.union([
     personIdSchema,
     z.strictObject({ allOf: z.array(approverExpressionSchema).max(32) }),
-    z.strictObject({ anyOf: z.array(approverExpressionSchema).max(32) }),
-    z.strictObject({ atLeast: z.int().min(1).max(32), of: z.array(approverExpressionSchema).max(32) }),
+    z.strictObject({ anyOf: z.array(approverExpressionSchema).max(PEOPLE_MAX) }),
+    z.strictObject({ atLeast: z.int().min(1).max(32), of: z.array(approverExpressionSchema).max(PEOPLE_MAX) }),
     z.strictObject({ stages: z.array(approverExpressionSchema).max(32) }),
   ]),
 );
@@ -216,7 +219,7 @@ export function approversNamed(expression: ApproverExpression | null): string[] 
   return [...named];
 }
 
-/** As many parts as an expression may have. */
+/** As many parts as an `allOf` may have. */
 const PARTS_MAX = 32;
 
 /** What must hold beside one another, each once, in order of first mention. An empty `allOf` holds never, so it stays. */

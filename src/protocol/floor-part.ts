@@ -1,9 +1,6 @@
 /** What a floor asks of people beyond a requirement, in the form of one: so that whoever keeps the floor waits for it, and does not authorise what nobody carries out. Pure. */
-import { approversNamed, isSatisfied, meets, partsOf, type ApproverExpression, type ProofClass, type Requirement } from './decision.ts';
+import { approversNamed, isSatisfied, meets, partsOf, PEOPLE_MAX, type ApproverExpression, type ProofClass, type Requirement } from './decision.ts';
 import type { FloorDemand } from './sufficiency.ts';
-
-/** As many parts as an expression may have. */
-const PARTS_MAX = 32;
 
 export interface People {
   /** Who is asked where the floor names nobody, and policy fewer than it asks for. */
@@ -22,7 +19,8 @@ export function floorPart(requirement: Requirement, { quorum, proofClass, approv
   const others = (people: readonly string[]): string[][] => personsOf(people.filter((one) => !requester.some((other) => isSame(one, other))), isSame);
   const asked = others(approversNamed(requirement.approvers).filter(counts));
   const all = listed === null && asked.length >= quorum ? asked : others([...asked.flat(), ...(listed ?? answerable)]);
-  return { approvers: { atLeast: quorum, of: all.slice(0, PARTS_MAX).map((ids) => (ids.length === 1 ? ids[0]! : { anyOf: ids.slice(0, PARTS_MAX) })) }, proofClass };
+  // Whom it names are never more. Where it names nobody, so many of those who answer for the identity are enough for any quorum.
+  return { approvers: { atLeast: quorum, of: all.slice(0, PEOPLE_MAX).map((ids) => (ids.length === 1 ? ids[0]! : { anyOf: ids.slice(0, PEOPLE_MAX) })) }, proofClass };
 }
 
 /** The ids of each person, in order of first mention. */

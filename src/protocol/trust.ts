@@ -9,7 +9,7 @@
  * - `passkeys.json`     people's passkeys (`passkeys.ts`); may be left out
  */
 import { z } from 'zod';
-import { proofClassSchema } from './decision.ts';
+import { PEOPLE_MAX, proofClassSchema } from './decision.ts';
 import { ownClassSchema } from './own-proof.ts';
 import { connectorIdSchema, executorIdSchema, personIdSchema, plainTextSchema, timeSchema } from './values.ts';
 
@@ -30,7 +30,7 @@ export const floorSchema = z.strictObject({
   quorum: z.int().min(0).max(16),
   proofClass: proofClassSchema,
   /** Only approvals by these count, where given. */
-  approvers: z.array(personIdSchema).min(1).max(64).nullable(),
+  approvers: z.array(personIdSchema).min(1).max(PEOPLE_MAX).nullable(),
   /** Seconds; null for no limit of the executor's own. */
   maxLeaseSeconds: z.int().min(1).nullable(),
   /** Whether standing approvals count. Left out: none does, and each of `quorum` has seen this very plan. */
@@ -64,7 +64,9 @@ export const breakGlassFloorSchema = z.strictObject({
   rotateWithinSeconds: z.int().min(1).max(2_592_000).optional(),
   /** `ssh`: only a review by the reviewer's own signature, or her passkey, is one; `passkey`: only by her passkey. Left out: her session does. */
   reviewProofClass: ownClassSchema.optional(),
-});
+  /** Only reviews by these count, whatever the directory says of others. Left out: that of anybody who was asked, and of security where nobody of them is left. */
+  reviewers: z.array(personIdSchema).min(1).max(64).refine((people) => new Set(people).size === people.length, 'somebody is listed twice').meta({ uniqueItems: true }).optional(),
+}).refine(({ people, reviewers }) => reviewers === undefined || reviewers.length > 1 || !people.includes(reviewers[0]!), 'somebody who may break the glass is the only one to review it');
 export type BreakGlassFloor = z.infer<typeof breakGlassFloorSchema>;
 
 /** Who grants exceptions and scopes under observe, each by her own SSH signature. */

@@ -266,6 +266,8 @@ export const breakGlassReviewAnswerSchema = z.strictObject({
   proofClass: proofClassSchema, passkeys: statementAnswerSchema.shape.passkeys,
   /** She was not asked and may review it all the same: by the directory nobody who was can any more, and she is in security. */
   standsIn: z.literal('security').optional(),
+  /** Whose review alone the floor counts. Left out: that of whoever may review it. */
+  reviewers: z.array(personIdSchema).optional(),
 });
 export type BreakGlassReviewAnswer = z.infer<typeof breakGlassReviewAnswerSchema>;
 

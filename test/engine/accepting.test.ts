@@ -6,6 +6,7 @@ import { factsOf, type Facts } from '../../src/facts/facts.ts';
 import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
 import type { AcceptInput } from '../../src/pdp/policy-input.ts';
 import type { Acceptance } from '../../src/protocol/decision.ts';
+import { floorSchema } from '../../src/protocol/trust.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
 import { askedOtherwise, settled, tell, usualPdp, verdictOf } from '../support/replayed.ts';
 import { answerOf, GRANT, openTestSidecar, problemIn, scriptedPdp, usualPolicy, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
@@ -107,6 +108,34 @@ describe('an approval that policy accepts', () => {
       expect((await say(sidecar, 'person:olga', change)).status).toBe(200);
       expect(asked.slice(3).map(({ facts }) => facts.directory.people.find(({ id }) => id === 'person:sam')?.active)).toEqual([true, false]);
       expect((await verdicts(sidecar)).map(({ type }) => type)).toEqual(Array(3).fill(['approval.judged', 'approval.recorded']).flat());
+    });
+  });
+});
+
+describe('whom the floor names', () => {
+  const naming = (...approvers: string[]): TestOptions => ({
+    trusts: (trust) => Object.assign(trust, { requirements: { ...trust.requirements, floors: [floorSchema.parse({ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'session', approvers, maxLeaseSeconds: null })] } }),
+  });
+
+  it('approves without a role in the directory, so that what the floor demands can be met; on record, and an auditor gets the same answer', async () => {
+    const told = await tell(await usualPdp(), async (sidecar) => {
+      const change = await pending(sidecar);
+      expect((await say(sidecar, 'person:wei', change)).body).toMatchObject({ state: 'pending' });
+      expect((await say(sidecar, 'person:mallory', change)).status).toBe(200);
+      await settled(sidecar, GRANT.subject, change, 'active');
+    }, naming('person:mallory'));
+    const verification = await told.verify();
+    for (const name of ['WORKFLOW', 'REPLAY']) expect(verdictOf(verification, name)).toMatchObject({ name, status: 'holds' });
+    // It is not said of somebody for whom no floor on record asks.
+    const lied = await told.rewritten(askedOtherwise('approval.judged', (input: AcceptInput) => ({ ...input, approval: { ...input.approval, namedByFloor: true } }), ({ approver }) => approver === 'person:wei'));
+    expect(verdictOf(await lied.verify(), 'REPLAY')).toMatchObject({ status: 'fails', message: expect.stringMatching(/another approval\.namedByFloor/) as string });
+  });
+
+  it('approves only while it names her', async () => {
+    await opened({ pdp: await usualPdp(), ...naming('person:mallory', 'person:ana') }, async (sidecar) => {
+      const change = await pending(sidecar);
+      Object.assign(sidecar.trust.requirements.floors[0]!, { approvers: ['person:ana'] });
+      expect(problemIn(await say(sidecar, 'person:mallory', change))).toMatchObject({ code: 'approval-refused', reasons: [{ code: 'approver-without-role' }] });
     });
   });
 });

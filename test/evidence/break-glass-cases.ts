@@ -74,6 +74,8 @@ export const BREAK_GLASS_CASES: readonly Case[] = [
   { title: 'a policy that lets nobody', code: 'break-glass-not-allowed', change: editing('policy.decided', unlet) },
   { title: 'a policy that lets nobody any more at dispatch', code: 'approvals-insufficient', change: editing('policy.decided', unlet, 1), amongOthers: true },
   { title: 'what nobody else could review', code: 'break-glass-not-allowed', change: samAlone },
+  { title: 'what nobody else may review by the floor', code: 'break-glass-not-allowed', trust: { ...BREAKABLE, breakGlass: [{ ...GLASS, reviewers: [SAM, 'person:ben'] }, { ...GLASS, reviewers: [SAM, 'person:olga'] }] } },
+  { title: 'a review by whom the floor does not name for it', code: 'not-an-approver', change: (beats) => [...beats, ...review(beats, 'person:ana')], trust: limited({ reviewers: ['person:ben', 'person:olga'] }) },
   { title: 'a review that is due later than the floor says', code: 'break-glass-not-allowed', trust: limited({ reviewWithinSeconds: 86_399 }) },
   { title: 'what had expired', code: 'break-glass-not-allowed', change: restated({ expiresAt: formatTime(START_MS) }), amongOthers: true },
   { title: 'what is good for longer than it may be', code: 'break-glass-not-allowed', change: restated({ expiresAt: formatTime(START_MS + DAY) }), amongOthers: true },

@@ -76,6 +76,14 @@ const CASES: readonly Case[] = [
   { title: 'an envelope of the sidecar’s that is said to be a signature', code: 'approval-signature', beats: reproven((statement) => ({ ...sign.approval(statement), proofClass: 'ssh' })), trust: SIGNED, asOfMs, amongOthers: true },
   { title: 'a signature that is said to be a session', code: 'approval-signature', beats: reproven((statement) => ({ ...ana.approval(statement), proofClass: 'session' })), trust: SIGNED, asOfMs, amongOthers: true },
   { title: 'a signature that is said to be of a passkey', code: 'approval-signature', beats: reproven((statement) => ({ ...ana.approval(statement), proofClass: 'passkey' })), trust: SIGNED, asOfMs, amongOthers: true },
+  {
+    title: 'a step on what the decision before it has counted no more', code: 'approvals-insufficient', trust: SIGNED, asOfMs, amongOthers: true,
+    beats: () => {
+      const beats = bySsh();
+      const uncounted = beats.flatMap(({ event }) => (event.type === 'approval.recorded' ? [event.body.approval.approvalId] : []));
+      return editing('policy.decided', (event: Of<'policy.decided'>): NewEvent => ({ ...event, body: { ...event.body, uncounted } }), 1)(beats);
+    },
+  },
   { title: 'her signature of another plan', code: 'approval-mismatch', beats: reproven((statement) => ana.approval({ ...statement, planDigest: `sha256:${'3'.repeat(64)}` })), trust: SIGNED, asOfMs, amongOthers: true },
   { title: 'her signature of an earlier revision', code: 'approval-mismatch', beats: reproven((statement) => ana.approval({ ...statement, revision: 2 })), trust: SIGNED, asOfMs, amongOthers: true },
   { title: 'her rejection, recorded as an approval', code: 'approval-mismatch', beats: reproven((statement) => ana.approval({ ...statement, verdict: 'reject' })), trust: SIGNED, asOfMs, amongOthers: true },

@@ -1,7 +1,7 @@
 /** What a floor asks for beyond a requirement. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { approversNamed, isSatisfied, type ApproverExpression, type Requirement } from '../../src/protocol/decision.ts';
+import { approversNamed, isSatisfied, requirementSchema, type ApproverExpression, type Requirement } from '../../src/protocol/decision.ts';
 import { floorPart, floorText, leastOf, whyUnreachable, type People } from '../../src/protocol/floor-part.ts';
 import type { FloorDemand } from '../../src/protocol/sufficiency.ts';
 
@@ -31,6 +31,15 @@ describe('a floor asks for more', () => {
     ['in proof alone', asks({ allOf: ['person:ana', 'person:wei'] }), { proofClass: 'passkey' }, asks(null, 'passkey')],
     ['and counts a person once', asks({ anyOf: ['person:ana', 'person:ana-adm', 'person:wei'] }), {}, of(2, { anyOf: ['person:ana', 'person:ana-adm'] }, 'person:wei')],
   ])('%s', (_what, requirement, floor, part) => expect(beyond(requirement, floor)).toEqual(part));
+
+  it('of all whom it names, and of no more than an expression has where it names nobody', () => {
+    const people = (count: number): string[] => Array.from({ length: count }, (_, i) => `person:p${i}`);
+    const named = beyond(asks('person:ana'), { quorum: 16, approvers: people(64) });
+    expect(named).toEqual(of(16, ...people(64)));
+    expect(requirementSchema.parse(named)).toEqual(named);
+    expect(floorPart(asks('person:ana'), FLOOR, [], { ...PEOPLE, answerable: people(300) })).toEqual(of(2, 'person:ana', ...people(63)));
+    expect(requirementSchema.safeParse(of(1, ...people(65))).success).toBe(false);
+  });
 
   it('and never of who asked, by whichever of their ids', () => {
     expect(beyond(asks({ anyOf: ['person:ana', 'person:wei'] }), {}, ['person:ana-adm'])).toEqual(of(2, 'person:wei', 'person:olga', 'person:vera'));

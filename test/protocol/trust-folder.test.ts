@@ -85,6 +85,8 @@ test.each<[string, TrustTexts, RegExp]>([
   ['no clock skew', changed({ requirements: json({ ...requirements, clockSkewMs: undefined }) }), /^requirements\.json at \/clockSkewMs/],
   ['a passkey of nobody', changed({ passkeys: json([testPasskey().entry('nhi:prod/ci')]) }), /^passkeys\.json at \/0\/person/],
   ['a passkey at an origin elsewhere', changed({ passkeys: json([testPasskey().entry('person:ana', { origins: ['https://evil.example'] })]) }), /^passkeys\.json at \/0\/origins\/0/],
+  ['a broken glass that only who broke it could review', changed({ requirements: json({ ...requirements, breakGlass: [{ connector: '*', target: '*', privilege: '*', people: ['person:sam'], maxLeaseSeconds: 60, reviewWithinSeconds: 60, reviewers: ['person:sam'] }] }) }), /^requirements\.json at \/breakGlass\/0: somebody who may break the glass is the only one to review it/],
+  ['more approvers than can be asked', changed({ requirements: json({ ...requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'session', approvers: Array.from({ length: 65 }, (_, i) => `person:p${i}`), maxLeaseSeconds: null }] }) }), /^requirements\.json at \/floors\/0\/approvers: .*64 items/],
   ['a quorum that is no number', changed({ requirements: json({ ...requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: '1', proofClass: 'session', approvers: null, maxLeaseSeconds: null }] }) }), /^requirements\.json at \/floors\/0\/quorum/],
 ])('%s is refused by file and place', (_name, given, message) => {
   expect(() => parseTrust(given)).toThrow(message);

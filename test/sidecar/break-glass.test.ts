@@ -120,6 +120,8 @@ describe('the glass is not broken, and nothing is recorded,', () => {
     ['for longer than policy lets it be', { lets: { maxLeaseSeconds: 899, reviewWithinSeconds: 60 } }, {}, 'break-glass-refused', /899 s is the longest/],
     ['for longer than the floor lets it be', { glass: [{ ...GLASS, maxLeaseSeconds: 600 }] }, {}, 'break-glass-refused', /600 s is the longest/],
     ['where nobody else could review it', { approvers: SAM, quorum: 1 }, {}, 'break-glass-refused', /nobody else to review/],
+    ['where the floor counts a review by nobody else', { glass: [{ ...GLASS, reviewers: [SAM, 'person:mallory'] }] }, {}, 'break-glass-refused', /counts a review by person:sam, person:mallory, and none of them/],
+    ['where two entries of the floor name different reviewers', { glass: [{ ...GLASS, reviewers: ['person:wei'] }, { ...GLASS, reviewers: ['person:ana'] }] }, {}, 'break-glass-refused', /counts a review by nobody/],
     ['for no reason', {}, { reason: ' ' }, 'break-glass-refused', /why is to be said/],
     ['with a key of nobody', {}, { key: stranger }, 'proof-invalid', /not among the allowed signers/],
     ['with the key of somebody else', {}, { key: ana }, 'proof-invalid', /a key of person:ana/],
@@ -245,6 +247,25 @@ describe('that the glass was broken', () => {
     const { workflow, notProven } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
     expect(workflow!.violations).toEqual([]);
     expect(notProven).toContain('that nobody who was asked was left to review 1 broken glass, which security reviewed');
+  });
+
+  it('is reviewed by nobody whom the floor does not name, whoever the directory leaves and whoever it puts into security', async () => {
+    await open({ glass: [{ ...GLASS, reviewers: ['person:ana', 'person:olga'] }] });
+    const change = await asked();
+    expect((await use(change)).status).toBe(200);
+    expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'not-an-approver', detail: expect.stringMatching(/it names person:ana, person:olga/) as unknown });
+    expect((await sidecar.send('person:ana', 'GET', path(change, '/review'))).body).toMatchObject({ reviewers: ['person:ana', 'person:olga'] });
+    // Ana, whom it names, is there: Olga was not asked.
+    expect(problemIn(await review(change, 'person:olga'))).toMatchObject({ code: 'not-an-approver' });
+    const { directory } = sidecar.facts;
+    const teams = directory.teams.map((team) => (team.id === 'security' ? { ...team, members: [...team.members, 'person:mallory'] } : team));
+    sidecar.load({ ...sidecar.facts, directory: { ...directory, teams, people: directory.people.map((person) => (person.id === 'person:ana' ? { ...person, active: false } : person)) } });
+    expect(problemIn(await review(change, 'person:mallory'))).toMatchObject({ code: 'not-an-approver' });
+    expect((await review(change, 'person:olga')).status).toBe(200);
+    await sidecar.log.sync();
+    const found = async (glass: object): Promise<readonly object[]> => (await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', wholeFolder: true, trust: { ...sidecar.trust, requirements: { ...sidecar.trust.requirements, breakGlass: [glass] as NonNullable<Trust['requirements']['breakGlass']> } } })).workflow!.violations;
+    expect(await found({ ...GLASS, reviewers: ['person:ana', 'person:olga'] })).toEqual([]);
+    expect(await found({ ...GLASS, reviewers: ['person:ana'] })).toMatchObject([{ code: 'not-an-approver' }]);
   });
 
   it('leaves its lease among those that run until that has ended, and no longer, though the review is still owed', async () => {
@@ -433,15 +454,18 @@ it('a glass stands for nothing once the directory has disabled who broke it, bef
   expect(sidecar.executor.armed).toHaveLength(0);
 });
 
-it('nor once our own floor does not let who broke it any more', async () => {
+it.each<[string, () => Partial<Trust>, string]>([
+  ['once our own floor does not let who broke it any more', () => ({ requirements: { ...sidecar.trust.requirements, breakGlass: [{ ...GLASS, people: ['person:olga'] }] } }), 'the floor does not let person:sam break the glass for this'],
+  ['once her key is not good any more', () => ({ signers: parseAllowedSigners(`${SAM} valid-before="20260101Z" ${sam.publicLine}`) }), 'the key of person:sam, who broke the glass, is not good any more'],
+])('nor %s', async (_when, edit, message) => {
   const clock = movedClock();
   await open({ options: { clock }, notBefore: new Date(clock.nowMs() + 300_000).toISOString() });
   const change = await asked();
   expect((await use(change)).status).toBe(200);
-  Object.assign(sidecar.trust, { requirements: { ...sidecar.trust.requirements, breakGlass: [{ ...GLASS, people: ['person:olga'] }] } });
+  Object.assign(sidecar.trust, edit());
   clock.move(301_000);
   await expect.poll(async () => (await shown(change)).state, { timeout: 10_000 }).toBe('denied');
-  expect((await shown(change)).decision?.reasons).toMatchObject([{ code: 'glass-void', message: 'the floor does not let person:sam break the glass for this' }]);
+  expect((await shown(change)).decision?.reasons).toMatchObject([{ code: 'glass-void', message }]);
   expect(sidecar.executor.armed).toHaveLength(0);
 });
 

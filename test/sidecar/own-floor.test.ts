@@ -61,6 +61,17 @@ it('those whom the floor names are asked beside those whom policy does', async (
   expect(await violations()).toEqual([]);
 });
 
+it('everybody whom the floor names is asked, however many it may name', async () => {
+  const approvers = [...Array.from({ length: 63 }, (_, i) => `person:p${i}`), 'person:olga'];
+  await open({ quorum: 1, approvers });
+  const change = await sidecar.change(CALLER, GRANT);
+  expect(change.floor).toMatchObject({ approvers: { atLeast: 1, of: approvers } });
+  expect((await approve(change, 'person:olga')).status).toBe(200);
+  expect((await approve(change, 'person:wei')).status).toBe(200);
+  await expect.poll(authorised, { timeout: 10_000 }).toBe(1);
+  expect(await violations()).toEqual([]);
+});
+
 it('a proof that the floor asks for is asked for on record', async () => {
   await open({ quorum: 1, proofClass: 'passkey' });
   const change = await sidecar.change(CALLER, GRANT);

@@ -1,15 +1,17 @@
 /** Approving with one's own signature, over HTTP: what is asked for, what is taken, and that nothing weaker counts. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { canonicalBytes } from '../../ledger/index.ts';
+import { canonicalBytes, nodeDisk } from '../../ledger/index.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { admit } from '../../src/executor/admission.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import type { ApproverExpression, ProofClass } from '../../src/protocol/decision.ts';
+import type { StepEnvelope } from '../../src/protocol/envelope.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import type { ChangeView, StatementAnswer } from '../../src/sidecar/schemas.ts';
 import { movedClock } from '../support/moved-clock.ts';
-import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, type Answered, type TestSidecar } from '../support/sidecar.ts';
+import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, RECIPIENT, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
@@ -18,9 +20,9 @@ const [wei, ana, stranger] = [testSshKey(), testSshKey(), testSshKey()];
 let sidecar: TestSidecar;
 afterEach(() => sidecar.close());
 
-async function open(asked: ProofClass, floor: ProofClass = 'session', approvers: ApproverExpression = { anyOf: [WEI, 'person:ana'] }, clock = movedClock()): Promise<ChangeView> {
+async function open(asked: ProofClass, floor: ProofClass = 'session', approvers: ApproverExpression = { anyOf: [WEI, 'person:ana'] }, options: TestOptions = {}): Promise<ChangeView> {
   sidecar = await openTestSidecar({
-    clock,
+    ...options,
     decide: () => ({ ...answerOf('needsApproval', approvers), obligations: { ...answerOf('needsApproval', approvers).obligations, proofClass: asked } }),
     trusts: (trust) => Object.assign(trust, {
       signers: parseAllowedSigners(`${WEI} ${wei.publicLine}\nperson:ana ${ana.publicLine}`),
@@ -140,9 +142,55 @@ it('a key that is over by the time of the record approves nothing, though the cl
   expect(problemIn(await decide(change, await signed(change)))).toMatchObject({ code: 'proof-invalid' });
 });
 
+it('an approval whose key ends before the dispatch counts no more, on record: the change waits for people again, and no executor is sent what it would refuse', async () => {
+  const clock = movedClock();
+  const at = (minutes: number): number => clock.nowMs() + minutes * 60_000;
+  const [until, notBefore] = [formatTime(at(60)).replaceAll(/[-:T]|\.\d{3}/g, ''), formatTime(at(120))];
+  const asks = answerOf('needsApproval', { anyOf: [WEI, 'person:ana'] });
+  sidecar = await openTestSidecar({
+    clock, decide: () => ({ ...asks, obligations: { ...asks.obligations, notBefore } }),
+    trusts: (trust) => Object.assign(trust, {
+      signers: parseAllowedSigners(`${WEI} valid-before="${until}" ${wei.publicLine}\nperson:ana ${ana.publicLine}`),
+      requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'ssh', approvers: null, maxLeaseSeconds: null }] },
+    } satisfies Partial<Trust>),
+  });
+  const change = await sidecar.change(CALLER, GRANT);
+  const show = async (): Promise<ChangeView> => (await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}`)).body as ChangeView;
+  const sent = (): StepEnvelope[] => sidecar.executor.steps.filter(({ plan }) => plan !== null);
+  expect((await decide(change, await signed(change))).body).toMatchObject({ state: 'scheduled' });
+  clock.move(121 * 60_000);
+  await expect.poll(async () => (await show()).state, { timeout: 10_000 }).toBe('pending');
+  expect(await show()).toMatchObject({ approvals: [], turns: { now: [WEI, 'person:ana'] } });
+  expect((await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/evidence`)).text).toMatch(/"uncounted":\["apr_/);
+  expect(problemIn(await decide(change, await signed(change)))).toMatchObject({ code: 'proof-invalid' });
+  expect((await decide(change, await signed(change, ana, {}, 'person:ana'), 'person:ana')).status).toBe(200);
+  await expect.poll(() => sent().length, { timeout: 10_000 }).toBe(1);
+  expect(admit(sent()[0]!, { trust: sidecar.trust, executorId: EXECUTOR, nowMs: clock.nowMs(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null })).toMatchObject({ ok: true });
+  await sidecar.log.sync();
+  expect((await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true })).workflow!.violations).toEqual([]);
+});
+
+it('what has begun goes on under an approval whose key is in the folder no more: no old login is kept alive for it', async () => {
+  const asks = answerOf('needsApproval', WEI);
+  sidecar = await openTestSidecar({
+    decide: () => asks,
+    facts: (usual) => ({ ...usual, inventory: new Map([...usual.inventory].map(([id, nhi]) => [id, id === CALLER ? { ...nhi, consumers: ['deploy-pipeline'] } : nhi])) }),
+    trusts: (trust) => Object.assign(trust, { signers: parseAllowedSigners(`${WEI} ${wei.publicLine}`) } satisfies Partial<Trust>),
+  });
+  const change = await sidecar.change(CALLER, { kind: 'rotate', subject: CALLER, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'quarterly', recipient: RECIPIENT, grace: 'PT1H' });
+  const state = async (): Promise<string> => ((await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}`)).body as ChangeView).state;
+  expect((await decide(change, await signed(change))).status).toBe(200);
+  await expect.poll(state, { timeout: 10_000 }).toBe('staged');
+  Object.assign(sidecar.trust, { signers: parseAllowedSigners('') });
+  const { digest } = (await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/delivery`)).body as { digest: string };
+  expect((await sidecar.send(CALLER, 'POST', `/v1/changes/${change.id}/delivery`, { digest })).status).toBe(200);
+  expect((await sidecar.send(CALLER, 'POST', `/v1/changes/${change.id}/confirmations`, { consumer: 'deploy-pipeline' })).status).toBe(200);
+  await expect.poll(state, { timeout: 10_000 }).toBe('done');
+});
+
 it('whoever signs again and again for a moment keeps neither the step from its executor nor the sidecar from its ledger', async () => {
   const clock = movedClock();
-  const change = await open('session', 'session', { allOf: [WEI, 'person:ana'] }, clock);
+  const change = await open('session', 'session', { allOf: [WEI, 'person:ana'] }, { clock });
   const again = async (expiresAt: string): Promise<Answered> => {
     const { statement: asked } = await statement(change);
     return decide(change, { ssh: { expiresAt, signature: writeArmour(wei.sign(canonicalBytes({ ...asked, expiresAt }))) } });

@@ -13,9 +13,10 @@ import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Floor } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
-import type { Clock } from '../../src/engine/ports.ts';
+import { TransportError, type Clock } from '../../src/engine/ports.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import { standingApprovalListSchema, type ChangeView, type StandingApprovalList, type StandingApprovalView } from '../../src/sidecar/schemas.ts';
+import { movedClock } from '../support/moved-clock.ts';
 import { testPasskey, type AssertionEdit } from '../support/passkey.ts';
 import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, scriptedPdp, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
@@ -140,6 +141,35 @@ it('the list is told in pages, either way around, narrowed by words and by what 
   expect((await ids('state=inForce')).sort()).toEqual([first.approvalId, last.approvalId].sort());
   expect(await listed('q=OTHER%20wei&limit=1')).toMatchObject({ standingApprovals: [{ approvalId: last.approvalId }], next: null, count: 1, all: 3 });
   for (const query of ['state=all', 'limit=0', 'order=oldest']) expect(problemIn(await sidecar.send(ANAS, 'GET', `/v1/standing-approvals?${query}`)).code).toBe('malformed-query');
+});
+
+it('at an executor that turned away what one approves none is used any more, until that is there anew: people are asked, and what it turned away ends', async () => {
+  const clock = movedClock();
+  await open({ options: { clock } });
+  const approval = await given();
+  const { executor } = sidecar;
+  const { publishStep } = executor;
+  let turnedAway = 0;
+  // As an executor does that knows no uses: it cannot read the envelope.
+  executor.publishStep = async (audience, envelope, trace) => {
+    if (envelope.approvals.some(({ use }) => use !== undefined)) {
+      turnedAway += 1;
+      throw new TransportError('rejected', `${audience}: malformed`);
+    }
+    return publishStep(audience, envelope, trace);
+  };
+  const first = await ask();
+  await expect.poll(() => turnedAway, { timeout: 10_000 }).toBeGreaterThan(0);
+  expect((await ask({ ...GRANT, reason: 'the next' })).state).toBe('pending');
+  expect(await usesOf(approval.approvalId)).toBe(1);
+  clock.move(301_000);
+  await expect.poll(async () => (await show(first.id)).state, { timeout: 10_000 }).toBe('failed');
+  expect((await sidecar.send(CALLER, 'GET', `/v1/changes/${first.id}/evidence`)).text).toContain(`"uncounted":["${approval.approvalId}"]`);
+  executor.publishStep = publishStep;
+  executor.connect();
+  const last = await ask({ ...GRANT, reason: 'once it is newer' });
+  expect((await show(last.id)).approvals).toMatchObject([{ approver: ANAS }]);
+  await expect.poll(verdict, { timeout: 10_000 }).toBe('');
 });
 
 it('one person has room for a hundred standing approvals, and takes none from the others', async () => {

@@ -154,7 +154,7 @@ def parse(texts: dict[str, str]) -> Trust:
             raise TrustFault("requirements.json", "a revoker’s key that is listed already")
         revokers[key.key_name] = (entry["principal"], key)
     break_glass = requirements.get("breakGlass", [])
-    if any(len(set(one["people"])) != len(one["people"]) for one in break_glass):
+    if any(len(set(listed)) != len(listed) for one in break_glass for listed in (one["people"], one.get("reviewers", []))):
         raise TrustFault("requirements.json", "somebody is listed twice")
     return Trust(policy, sidecars, executors, requirements["floors"], revokers, requirements["clockSkewMs"], break_glass, _signers(texts), _passkeys(texts))
 

@@ -83,6 +83,9 @@ answers if {
 	count(people.identities(one.from) & answerable) > 0
 }
 
+# Whoever keeps the trust folder says who: for whom its floor names this directory has no say.
+answers if input.approval.namedByFloor == true
+
 answers if question.takes_away
 
 # METADATA
@@ -163,7 +166,7 @@ deny contains lib.said(rego.metadata.chain()) if count(counted) > 0
 
 # METADATA
 # title: The approver still answers for it
-# description: Who approves access that is given is, at this moment, an owner of the identity, in one of the teams, the owner of an exception for it, or somebody who stands in for one of them.
+# description: Who approves access that is given is, at this moment, an owner of the identity, in one of the teams, the owner of an exception for it, somebody who stands in for one of them, or somebody whom the floor names.
 # custom:
 #   code: approver-without-role
 #   message: "{approver} is no owner of {subject} any more, and in no team."

@@ -66,6 +66,23 @@ test_the_owner_of_an_exception_answers_while_it_holds if {
 	codes(workflow.accept) == {"approver-without-role"} with input as early
 }
 
+test_whom_the_floor_names_needs_no_role if {
+	workflow.accept.effect == "accept" with input as named("person:mallory", {})
+	every said in [false, null, "yes", ["person:mallory"]] {
+		codes(workflow.accept) == {"approver-without-role"} with input as approving({"approver": "person:mallory", "namedByFloor": said})
+	}
+}
+
+named(approver, part) := object.union(approving({"approver": approver, "namedByFloor": true}), part)
+
+test_whom_the_floor_names_is_held_to_all_the_rest if {
+	codes(workflow.accept) == {"approver-inactive"} with input as named("person:kim", {})
+	codes(workflow.accept) == {"approver-asked"} with input as named("person:mallory", {"change": {"requester": ["person:mallory"]}})
+	codes(workflow.accept) == {"approver-uses-it"} with input as named("person:mallory", {"facts": {"nhi": {"humanUse": true, "consumers": ["person:mallory"]}}})
+	codes(workflow.accept) == {"approver-facts-stale"} with input as named("person:mallory", {"facts": {"ageMs": 1000000000000}})
+	codes(workflow.accept) == {"approver-counted"} with input as named("person:ana-adm", {"approval": {"approved": ["person:ana"]}})
+}
+
 test_who_uses_the_identity_by_hand_may_not if {
 	used := knowing({"nhi": {"humanUse": true, "consumers": ["job", "person:ben"]}})
 	workflow.accept.effect == "refuse" with input as used

@@ -36,9 +36,37 @@ test_a_new_secret_for_what_governs_is_access_to_it if {
 	not governing.asked with input as object.union(rotated, {"facts": fixture.facts})
 }
 
+rotating(held) := object.union(fixture.rotating({}), {"held": held})
+
+test_what_an_account_holds_that_nobody_knows_may_govern if {
+	every held in [null, "everything", ["attribute:SUPERUSER"], [fixture.orders.privilege, "attribute:SUPERUSER"]] {
+		governing.asked with input as rotating(held)
+		fixture.codes(governing.pending) == {"may-govern-approvals"} with input as rotating(held)
+		workflow.risk == "critical" with input as rotating(held)
+		workflow.beside == [{"anyOf": ["person:olga", "person:sam", "person:wei"]}] with input as rotating(held)
+		answer := access.decide with input as rotating(held)
+		answer.effect == "needsApproval"
+		{"may-govern-approvals", "three-people-approval"} - {reason.code | some reason in answer.reasons} == set()
+		not standing_approval.obligation with input as rotating(held) with data.limits.standingApproval as {"maxLeaseSeconds": {"critical": 900}, "firstTime": true}
+	}
+	every held in [[], [fixture.orders.privilege]] {
+		not governing.asked with input as rotating(held)
+		count(governing.pending) == 0 with input as rotating(held)
+	}
+}
+
+# Where no executor reads the account, a caller's rotation is known by its purpose.
+test_what_nobody_reads_is_known_by_its_purpose_or_not_at_all if {
+	unread := object.union(fixture.called, {"held": null, "facts": {"connectors": []}})
+	not governing.asked with input as unread
+	governing.asked with input as object.union(unread, {"change": {"purpose": "mischief"}})
+	governing.asked with input as object.union(fixture.called, {"held": null})
+}
+
 test_taking_it_back_asks_for_no_more_than_before if {
 	asked := object.union(fixture.changing({"kind": "revoke"}), {"facts": governed.facts})
 	count(governing.pending) == 0 with input as asked
+	count(governing.pending) == 0 with input as object.union(fixture.disable, {"held": null})
 }
 
 test_somebody_who_does_not_own_it_approves_it_too if {
