@@ -36,9 +36,10 @@ export const LIST_LIMIT_MAX = 200;
 
 const stateSchema = z.enum(STATES);
 const kindSchema = planSchema.shape.kind;
-/** As it comes in. What is told is {@link recordedCommentSchema}. */
+/** As it comes in. */
 const commentSchema = writtenTextSchema(500);
-const recordedCommentSchema = plainTextSchema(500);
+/** What is told; and what comes in where access is taken away, and nobody is to be held up by how it is spelled. */
+const anyCommentSchema = plainTextSchema(500);
 const consumerSchema = plainTextSchema(128);
 const counterSchema = z.int().min(0);
 /** Of a list that is told in pages. `next`: the cursor of the page after this one, null where this is the last; `count`: how many there are of what was asked for; `all`: how many the caller may see. Absent in answers of earlier versions. */
@@ -301,7 +302,7 @@ export const relayBodySchema = z
 /** What the sidecar of that log says: the state of the change, after it. */
 export const relayAnswerSchema = z.strictObject({ changeId: changeIdSchema, state: z.string() });
 
-export const commentBodySchema = z.strictObject({ comment: commentSchema.optional() });
+export const commentBodySchema = z.strictObject({ comment: anyCommentSchema.optional() });
 export type CommentBody = z.infer<typeof commentBodySchema>;
 
 /** `recorded: false`: the order is on its way though the ledger could not be written; its evidence follows from the executor. */
@@ -325,14 +326,14 @@ export type ConfirmationBody = z.infer<typeof confirmationBodySchema>;
 
 /** Nothing is gained by the identity, or at the connector, or by that identity at that connector. */
 export const lockBodySchema = z
-  .strictObject({ nhi: nhiIdSchema.optional(), connector: connectorIdSchema.optional(), reason: commentSchema })
+  .strictObject({ nhi: nhiIdSchema.optional(), connector: connectorIdSchema.optional(), reason: anyCommentSchema })
   .refine((body) => body.nhi !== undefined || body.connector !== undefined, { path: ['nhi'], error: 'a lock names an identity, a connector, or both' });
 export type LockBody = z.infer<typeof lockBodySchema>;
 export const liftBodySchema = z.strictObject({ reason: commentSchema });
 export type LiftBody = z.infer<typeof liftBodySchema>;
 /** `nhi` null: every identity; `connector` null: everywhere. */
 export const lockViewSchema = z.strictObject({
-  lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: recordedCommentSchema, by: principalSchema, at: timeSchema,
+  lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: anyCommentSchema, by: principalSchema, at: timeSchema,
 });
 export type LockView = z.infer<typeof lockViewSchema>;
 export const lockListSchema = z.strictObject({ locks: z.array(lockViewSchema) });
@@ -355,7 +356,7 @@ export const standingApprovalViewSchema = z.strictObject({
   /** How often it has approved a plan. */
   used: counterSchema,
   at: timeSchema,
-  revoked: z.strictObject({ by: personIdSchema, reason: recordedCommentSchema.nullable(), at: timeSchema }).nullable(),
+  revoked: z.strictObject({ by: personIdSchema, reason: anyCommentSchema.nullable(), at: timeSchema }).nullable(),
 });
 export type StandingApprovalView = z.infer<typeof standingApprovalViewSchema>;
 /** `log`: the one that a new one must name; `principal`: in whose name; `passkeys`: those of hers that she could prove it by. */
@@ -461,7 +462,7 @@ export const heldViewSchema = z.strictObject({
   failed: z.strictObject({ code: z.enum(ENGINE_FAULTS), unanswered: z.int().min(1), leases: z.int().min(1), owner: principalSchema.nullable() }).nullable(),
 });
 export type HeldView = z.infer<typeof heldViewSchema>;
-export const confirmHeldBodySchema = z.strictObject({ digest: digestSchema, comment: commentSchema.optional() });
+export const confirmHeldBodySchema = z.strictObject({ digest: digestSchema, comment: anyCommentSchema.optional() });
 export const heldAnswerSchema = z.strictObject({ revokes: z.array(z.strictObject({ changeId: changeIdSchema, recorded: z.boolean() })) });
 export type HeldAnswer = z.infer<typeof heldAnswerSchema>;
 

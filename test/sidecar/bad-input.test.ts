@@ -74,6 +74,10 @@ const CORPUS: readonly (readonly [string, string | Uint8Array, number, string, s
 ];
 
 describe('a body that is not what it should be', () => {
+  it('but a lock is set whatever was pasted into its reason', async () => {
+    expect((await sidecar.send('person:olga', 'POST', '/v1/locks', { connector: 'pg-dev', reason: 'leaked\u200b' })).status).toBe(201);
+  });
+
   it.each(CORPUS)('%s is refused with the place that is wrong, and nothing is recorded', async (_name, body, status, code, pointer) => {
     const size = sidecar.log.size;
     const problem = problemIn(await post(body));
