@@ -34,11 +34,17 @@ function holds(approval: Approval, plan: Plan, planDigest: string, proofs: Proof
 }
 
 /** Why an executor turns away what it does not understand, or does not count. */
-const OF_APPROVALS: ReadonlySet<string> = new Set(['malformed', 'approval-invalid', 'approvals-insufficient', 'below-floor'] satisfies Refusal[]);
+const OF_APPROVALS = ['malformed', 'approval-invalid', 'approvals-insufficient', 'below-floor'] as const satisfies readonly Refusal[];
 
-/** Where what was turned away names a standing approval, none is used at that executor until it is there anew: one of before knows none, and one whose floor is stricter counts none. */
-export function heardTurnedAway({ takesNoStanding, logger }: Pick<EngineContext, 'takesNoStanding' | 'logger'>, audience: string, { changeId, approvals }: ChangeState, code: string | null): void {
-  if (!approvals.some(({ approval }) => approval.use !== undefined) || (code !== null && !OF_APPROVALS.has(code))) return;
+/**
+ * Where what was turned away names a standing approval, none is used at that executor until it is there anew: one of before knows none, and one whose floor
+ * is stricter counts none.
+ *
+ * @param why the code of its report, or the message of a `TransportError` that has it; for any other reason nothing follows
+ */
+export function heardTurnedAway({ takesNoStanding, logger }: Pick<EngineContext, 'takesNoStanding' | 'logger'>, audience: string, { changeId, approvals }: Pick<ChangeState, 'changeId' | 'approvals'>, why: string): void {
+  const code = OF_APPROVALS.find((one) => why === one || why.startsWith(`${audience}: ${one}: `));
+  if (code === undefined || !approvals.some(({ approval }) => approval.use !== undefined)) return;
   takesNoStanding.add(audience);
   logger.warn({ changeId, executor: audience, code }, 'it turned away what a standing approval approves: people are asked there from now on');
 }

@@ -13,6 +13,7 @@ import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Floor } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
+import { heardTurnedAway } from '../../src/engine/uncounted.ts';
 import { TransportError, type Clock } from '../../src/engine/ports.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import { standingApprovalListSchema, type ChangeView, type StandingApprovalList, type StandingApprovalView } from '../../src/sidecar/schemas.ts';
@@ -154,7 +155,7 @@ it('at an executor that turned away what one approves none is used any more, unt
   executor.publishStep = async (audience, envelope, trace) => {
     if (envelope.approvals.some(({ use }) => use !== undefined)) {
       turnedAway += 1;
-      throw new TransportError('rejected', `${audience}: malformed`);
+      throw new TransportError('rejected', `${audience}: malformed: /approvals/0: Unrecognized key: "use"`);
     }
     return publishStep(audience, envelope, trace);
   };
@@ -170,6 +171,18 @@ it('at an executor that turned away what one approves none is used any more, unt
   const last = await ask({ ...GRANT, reason: 'once it is newer' });
   expect((await show(last.id)).approvals).toMatchObject([{ approver: ANAS }]);
   await expect.poll(verdict, { timeout: 10_000 }).toBe('');
+});
+
+it.each<[string, string, number | undefined, boolean]>([
+  ['what it cannot read', `${EXECUTOR}: malformed: /approvals/0`, 1, true],
+  ['by its report, what its floor counts none for', 'below-floor', 1, true],
+  ['what nobody approved beforehand', 'below-floor', undefined, false],
+  ['anything while its lease book cannot be written', `${EXECUTOR}: the lease book cannot be written`, 1, false],
+  ['what drifted', 'drifted', 1, false],
+])('an executor that turns away %s is believed to take no standing approvals only where that may be why', (_what, why, use, isHeard) => {
+  const takesNoStanding = new Set<string>();
+  heardTurnedAway({ takesNoStanding, logger: { warn: () => undefined } as never }, EXECUTOR, { changeId: '', approvals: [{ approval: use === undefined ? {} : { use } }] as never }, why);
+  expect(takesNoStanding.has(EXECUTOR)).toBe(isHeard);
 });
 
 it('one person has room for a hundred standing approvals, and takes none from the others', async () => {
