@@ -1,13 +1,13 @@
 /**
  * Races for one change, hundreds of them: one outcome, in the ledger's order; whoever lost is told to what; and what anybody was told is what the ledger says.
  *
- * `COUNTERSIGN_SEEDS=1000` runs more of them; `COUNTERSIGN_RACE=1234` replays one with an account of what happened.
+ * `COUNTERSIGN_RACES=1000` (or `COUNTERSIGN_SEEDS`, which is of all of the simulation) runs more of them; `COUNTERSIGN_RACE=1234` replays one with an account of what happened.
  */
 import { expect, test } from 'vitest';
 import { race } from './race.ts';
 
 const replayed = process.env['COUNTERSIGN_RACE'];
-const count = Number(process.env['COUNTERSIGN_SEEDS'] ?? 100);
+const count = Number(process.env['COUNTERSIGN_RACES'] ?? process.env['COUNTERSIGN_SEEDS'] ?? 100);
 const CHUNK = 50;
 const CHUNK_MS = 300_000;
 
