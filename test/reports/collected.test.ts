@@ -49,8 +49,7 @@ describe('an approval', () => {
   it('that a decision counts no more is none, and whoever approves it anew is named once', async () => {
     const approvers = { anyOf: ['person:ana', 'person:ben'] };
     const telling = deciding(toldUntilPlanned(ROTATE, START_MS, { obligations: { approvers } }), 'approve', 'person:ana');
-    const [{ approval }] = telling.now.approvals as [{ readonly approval: { readonly approvalId: string } }];
-    toldUntilDispatched(telling, { approvers }, [approval.approvalId]);
+    toldUntilDispatched(telling, { approvers }, telling.now.approvals.map(({ approval }) => approval.approvalId));
     const waits = await givenOf(linesOf(telling.beats));
     expect([cellOf(waits, 'approvers'), waits.listed.map(({ approvers }) => approvers)]).toEqual(['', [[]]]);
     const given = await givenOf(linesOf(toldUntilAuthorised(deciding(telling, 'approve', 'person:ben')).beats));
