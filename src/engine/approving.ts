@@ -15,7 +15,7 @@ import { SshFormatError } from '../protocol/ssh-wire.ts';
 import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { Decided } from '../change/outcome.ts';
-import { approvedBy, type ChangeState } from '../change/state.ts';
+import { inForceAt, type ChangeState } from '../change/state.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
 /** An approver's own signature of the statement. */
@@ -80,7 +80,8 @@ export function whyNoOtherPerson({ facts, clock }: Pick<EngineContext, 'facts' |
   const isHer = (other: string): boolean => other !== approver && isSamePerson(directory, other, approver);
   const asked = state.requester.find(isHer);
   if (asked !== undefined) return { ok: false, code: 'self-approval', message: `${approver} is the same person as ${asked}, who asked` };
-  const approved = verdict === 'approve' ? [...approvedBy(state, clock.nowMs())].find(isHer) : undefined;
+  // By whatever proof: one that policy takes no more may count at an executor's floor all the same.
+  const approved = verdict === 'approve' ? inForceAt(state, clock.nowMs(), state.decision).map((one) => one.statement.approver).find(isHer) : undefined;
   return approved === undefined ? null : { ok: false, code: 'already-decided', message: `${approver} is the same person as ${approved}, who has approved this plan` };
 }
 

@@ -112,8 +112,9 @@ function owedOf({ store, facts }: Pick<Breaking, 'store' | 'facts'>, changeId: s
 }
 
 /** Why a broken glass does not stand for the approvals any more, by what the directory and our own floor say now; null where it does, or nothing rests on it. */
-export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'clock' | 'trust'>, state: ChangeState, decision: Decision, floor: Requirement | null): string | null {
-  const nowMs = context.clock.nowMs();
+export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'store' | 'trust'>, state: ChangeState, decision: Decision, floor: Requirement | null): string | null {
+  // By the time of the record, as executors and verifiers judge it: a clock that is set back takes back no key that was good.
+  const nowMs = context.store.nextAtMs();
   const decided = strictest(state.requirement, demandOf(decision));
   const { approvers, proofClass } = enforcedUnder(decision, floor === null ? decided : strictest(decided, floor));
   if (approvers === null || isSatisfied(approvers, approvedBy(state, nowMs, proofClass)) || !isGlassBroken(state, decision, nowMs)) return null;

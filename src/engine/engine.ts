@@ -99,6 +99,8 @@ export interface EngineContext {
   readonly executorHeads: ExecutorHeads;
   /** Executors that have turned away what a standing approval approves, since they were last there. Kept in memory only: whoever forgets it tries once more. */
   readonly takesNoStanding: Set<string>;
+  /** How many records there were when each executor was last there anew: what it, or one before it, said of an earlier ticket says nothing of it now. */
+  readonly thereSince: Map<string, number>;
   readonly discoveries: Discoveries;
   /** Where there is one, what gives access waits for it. */
   readonly copy?: LedgerCopy | undefined;
@@ -248,7 +250,7 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'takesNoStanding' | 'factsDigest' | 'discoveries' | 'othersLocks'> {
+export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'takesNoStanding' | 'thereSince' | 'factsDigest' | 'discoveries' | 'othersLocks'> {
   readonly version: string;
   /** Where what the ledger folds to is kept, so that a start need not fold all of it; left out: nowhere. */
   readonly snapshots?: SnapshotPlace;
@@ -303,7 +305,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     nowHeard = resolve;
   });
   const othersLocks: OthersLocks = { isHeard: () => isHeard, heard };
-  const context: EngineContext = { ...options, store, self, othersLocks, executorHeads: createExecutorHeads(), takesNoStanding: new Set(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
+  const context: EngineContext = { ...options, store, self, othersLocks, executorHeads: createExecutorHeads(), takesNoStanding: new Set(), thereSince: new Map(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
   const reconciler = createReconciler(context);
   runner = startRunner(context);
   const executors = new Set(options.connectors.flatMap((connector) => options.executorOf(connector) ?? []));
@@ -324,6 +326,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   transport.onConnected((audience) => {
     lockSpread.connected(audience);
     context.takesNoStanding.delete(audience);
+    context.thereSince.set(audience, log.size);
     runner.connected(audience);
   });
   options.copy?.onProgress(() => runner.wakeWaiting());

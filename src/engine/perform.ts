@@ -208,7 +208,7 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
   const sent = await publishEnvelope(context, issued.audience, {
     ticket: issued.ticket, seq: issued.seq, trace, make: (heads, checkpoint) => makeEnvelope(context.log, state, issued, kind, heads, checkpoint),
   }).catch((error: unknown) => {
-    if (kind === 'act' && error instanceof TransportError && error.code === 'rejected') heardTurnedAway(context, issued.audience, state, error.message);
+    if (kind === 'act' && error instanceof TransportError && error.code === 'rejected') heardTurnedAway(context, issued.audience, state, issued.seq, error.message);
     throw error;
   });
   if (sent.taken) return 'done';

@@ -39,7 +39,7 @@ export async function receiveReport(context: EngineContext, audience: string, me
   await store.load(report.changeId);
   const applied = store.apply(report.changeId, { type: 'recordReport', report, envelope: message.report, states, order: message.order });
   if (!applied.ok) throw new Error(`report not recorded (${applied.code}): ${applied.message}`);
-  if (report.kind === 'acted' && report.outcome === 'refused') heardTurnedAway(context, audience, state, report.code ?? '');
+  if (report.kind === 'acted' && report.outcome === 'refused') heardTurnedAway(context, audience, state, state.act?.issue === report.issue ? state.act.seq : 0, report.code ?? '');
   await store.durable();
   clear(context, spentBy(audience, report, message, (await store.load(report.changeId))!));
   logger.info({ changeId: report.changeId, kind: report.kind, outcome: outcomeOf(report), recorded: applied.events.length }, 'report received');

@@ -38,13 +38,14 @@ const OF_APPROVALS = ['malformed', 'approval-invalid', 'approvals-insufficient',
 
 /**
  * Where what was turned away names a standing approval, none is used at that executor until it is there anew: one of before knows none, and one whose floor
- * is stricter counts none.
+ * is stricter counts none. A ticket from before it was there anew says nothing: a bus may keep what was answered to that.
  *
+ * @param seq of the record that authorised what was turned away
  * @param why the code of its report, or the message of a `TransportError` that has it; for any other reason nothing follows
  */
-export function heardTurnedAway({ takesNoStanding, logger }: Pick<EngineContext, 'takesNoStanding' | 'logger'>, audience: string, { changeId, approvals }: Pick<ChangeState, 'changeId' | 'approvals'>, why: string): void {
+export function heardTurnedAway({ takesNoStanding, thereSince, logger }: Pick<EngineContext, 'takesNoStanding' | 'thereSince' | 'logger'>, audience: string, { changeId, approvals }: Pick<ChangeState, 'changeId' | 'approvals'>, seq: number, why: string): void {
   const code = OF_APPROVALS.find((one) => why === one || why.startsWith(`${audience}: ${one}: `));
-  if (code === undefined || !approvals.some(({ approval }) => approval.use !== undefined)) return;
+  if (code === undefined || seq < (thereSince.get(audience) ?? 0) || !approvals.some(({ approval }) => approval.use !== undefined)) return;
   takesNoStanding.add(audience);
   logger.warn({ changeId, executor: audience, code }, 'it turned away what a standing approval approves: people are asked there from now on');
 }

@@ -47,6 +47,9 @@ export function openPopulation(): Population {
   };
 }
 
+/** After these it may be others who have approved the change: by a rejection all ids of whoever rejects, and by a decision what counts no more, are out. */
+const COUNTS_ANEW: ReadonlySet<ChangeEvent['type']> = new Set(['approval.recorded', 'approval.rejected', 'change.revised', 'policy.decided']);
+
 /** The row of a change once `event` has happened, of which record `seq` tells. */
 export function rowOf({ state, approvals }: Audited, event: ChangeEvent, before: PopulationRow | null, seq: number): PopulationRow {
   const { request } = state;
@@ -55,8 +58,7 @@ export function rowOf({ state, approvals }: Audited, event: ChangeEvent, before:
     change: event.changeId, kind: request.kind, subject: request.subject, ...place, privileges: entitlementsOf(request).map(({ privilege }) => privilege),
     requester: state.requester,
     // What is remembered of a change that is over has no approvals any more.
-    approvers: event.type === 'approval.recorded' || event.type === 'change.revised' ? [...new Set(approvals.map(({ statement }) => statement.approver))]
-      : (before?.approvers ?? []).filter((person) => event.type !== 'approval.rejected' || person !== event.actor),
+    approvers: COUNTS_ANEW.has(event.type) ? [...new Set(approvals.map(({ statement }) => statement.approver))] : (before?.approvers ?? []),
     requestedAt: formatTime(state.requestedAtMs),
     effectAt: before?.effectAt ?? (event.type === 'step.succeeded' ? formatTime(event.atMs) : null),
     endsAt: endsAt(state) ?? before?.endsAt ?? null,

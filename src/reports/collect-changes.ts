@@ -32,6 +32,10 @@ function beginning({ atMs }: ChangeEvent): Omit<Collected, keyof ReturnType<type
   };
 }
 
+function stillCounted(told: Collected['approvals'], { approvals }: Audited): Collected['approvals'] {
+  return told.filter(({ person, proofClass, isStanding }) => approvals.some((one) => one.statement.approver === person && one.proofClass === proofClass && (one.standing === true) === isStanding));
+}
+
 function take(one: Collected, after: Audited, event: ChangeEvent, at: { readonly atMs: number; readonly seq: number }): void {
   const { state } = after;
   switch (event.type) {
@@ -43,6 +47,7 @@ function take(one: Collected, after: Audited, event: ChangeEvent, at: { readonly
       one.decision = { effect: decision.effect, codes: decision.reasons.map(({ code }) => code), seq: at.seq };
       if (isWeighed(decision.entitlements)) one.weighed = [...one.weighed, { ...at, change: event.changeId, entitlements: decision.entitlements, knowsUse: decision.entitlements.used.length > 0 || decision.reasons.some(({ code }) => code === 'held-unused') }];
       one.exceptions = (decision.exceptions ?? []).map((used) => ({ ...used, seq: at.seq }));
+      if (event.body.uncounted !== undefined) one.approvals = stillCounted(one.approvals, after);
       break;
     }
     case 'approval.recorded': {
@@ -52,8 +57,8 @@ function take(one: Collected, after: Audited, event: ChangeEvent, at: { readonly
       break;
     }
     case 'approval.rejected':
-      // Whoever has said no has not approved it.
-      one.approvals = one.approvals.filter(({ person }) => person !== event.actor);
+      // Whoever has said no has not approved it, by whichever id.
+      one.approvals = stillCounted(one.approvals, after);
       break;
     case 'breakglass.used':
       if (state.breakGlass !== null) one.glass = { by: state.breakGlass.statement.usedBy, seq: at.seq, reviewByMs: state.breakGlass.reviewByMs, review: null };

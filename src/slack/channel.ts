@@ -38,8 +38,14 @@ export interface SlackChannelOptions {
   readonly logger: Logger;
 }
 
+interface Message {
+  readonly ts: string;
+  /** The record that asked when it was posted; null where no asking posted it, or a version of before. */
+  readonly askedBy: number | null;
+}
+
 interface Known {
-  readonly posted: Map<string, string>;
+  readonly posted: Map<string, Message>;
   /** Whether those of earlier processes have been looked for, or there can be none. */
   isSearched: boolean;
 }
@@ -85,7 +91,7 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
   const closing = new AbortController();
   const running = new Set<Promise<unknown>>();
   const startedMs = clock.nowMs();
-  /** By change, its messages: by plan, when that one was posted. */
+  /** By change, its messages: by plan, when that one was posted, and for what. */
   const known = new Map<string, Known>();
   const accountOf = new Map([...people].map(([account, person]) => [person, account]));
   const slackIdOf = (person: string): string | undefined => accountOf.get(person);
@@ -109,8 +115,8 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
         if (!answer.ok) break;
         const history = historySchema.safeParse(answer.value).data;
         for (const { ts, metadata } of history?.messages ?? []) {
-          const { change, planDigest } = metadata?.event_type === METADATA ? metadata.event_payload : {};
-          if (change === id && typeof planDigest === 'string' && !one.posted.has(planDigest)) one.posted.set(planDigest, ts);
+          const { change, planDigest, record } = metadata?.event_type === METADATA ? metadata.event_payload : {};
+          if (change === id && typeof planDigest === 'string' && !one.posted.has(planDigest)) one.posted.set(planDigest, { ts, askedBy: typeof record === 'number' ? record : null });
         }
         cursor = history?.response_metadata?.next_cursor ?? '';
         one.isSearched = cursor === '' || page === HISTORY_PAGES_MAX - 1;
@@ -130,11 +136,11 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     return answer.ok || answer.reason === 'chat.update: message_not_found' ? { delivered: true } : { delivered: false, gone: false, reason: answer.reason };
   };
 
-  const postChange = async (change: ChangeView, planDigest: string, ends: AbortSignal): Promise<Outcome> => {
-    const metadata = { event_type: METADATA, event_payload: { change: change.id, planDigest } };
+  const postChange = async (change: ChangeView, planDigest: string, askedBy: number | null, ends: AbortSignal): Promise<Outcome> => {
+    const metadata = { event_type: METADATA, event_payload: { change: change.id, planDigest, ...(askedBy === null ? {} : { record: askedBy }) } };
     const { outcome, ts } = await post(changeMessage(change, planDigest, rendering(change)), ends, { metadata });
     if (ts === null) return outcome;
-    knownOf(change.id, Date.parse(change.requestedAt)).posted.set(planDigest, ts);
+    knownOf(change.id, Date.parse(change.requestedAt)).posted.set(planDigest, { ts, askedBy });
     // What became of it while the message was on its way was told where no message was known yet.
     const now = await options.view(change.id);
     const isTheSame = now === null || (now.state === change.state && now.planDigest === change.planDigest && now.approvals.length === change.approvals.length);
@@ -143,7 +149,7 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
 
   /** The same of every plan that the change has had. */
   const refreshAll = async (change: ChangeView, ends: AbortSignal): Promise<Outcome> => {
-    for (const [planDigest, ts] of await messagesAbout(change, ends)) {
+    for (const [planDigest, { ts }] of await messagesAbout(change, ends)) {
       const outcome = await refresh(ts, planDigest, change, ends);
       if (!outcome.delivered) return outcome;
     }
@@ -190,9 +196,10 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     if (change === null) return { delivered: true };
     if (type !== 'approval.requested' && type !== 'approval.escalated') return refreshAll(change, ends);
     if (change.state !== 'pending' || change.planDigest !== data.planDigest) return refreshAll(change, ends);
-    const ts = (await messagesAbout(change, ends)).get(data.planDigest);
-    if (ts === undefined) return postChange(change, data.planDigest, ends);
-    if (type === 'approval.requested') return isAskedFirst(change, data.record) ? { delivered: true } : askFurther(ts, change, data, ends);
+    const message = (await messagesAbout(change, ends)).get(data.planDigest);
+    if (message === undefined) return postChange(change, data.planDigest, type === 'approval.requested' ? data.record : null, ends);
+    const { ts } = message;
+    if (type === 'approval.requested') return isAskedFirst(change, message, data.record) ? { delivered: true } : askFurther(ts, change, data, ends);
     const text = reminder(change, data.to, slackIdOf);
     return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
   };
@@ -266,7 +273,10 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
   };
 }
 
-/** Whether nobody had decided on the plan when it was asked for by that record: another try of that asks nobody twice. */
-function isAskedFirst({ approvals }: ChangeView, askedBy: number): boolean {
-  return approvals.every(({ record }) => record > askedBy);
+/**
+ * Whether the message is what that record asked by: another try of that asks nobody twice. Where it is not known, whether nobody had decided on the plan by then;
+ * approvals that count no more are not seen so.
+ */
+function isAskedFirst({ approvals }: ChangeView, { askedBy }: Message, record: number): boolean {
+  return askedBy === null ? approvals.every((one) => one.record > record) : askedBy === record;
 }

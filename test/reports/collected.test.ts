@@ -14,7 +14,7 @@ import type { DraftWithObjects } from '../../src/evidence/record.ts';
 import { deciding } from '../evidence/stage-cases.ts';
 import { ledgerOf, linesOf, storyBundle } from '../support/packs.ts';
 import { COUNTING, givenBy, standingOf, TEMPLATE, toldUntilUsed, toldWhole, useOf } from '../support/standing.ts';
-import { ROTATE, toldUntilAuthorised, toldUntilPlanned } from '../support/step-stories.ts';
+import { ROTATE, toldUntilAuthorised, toldUntilDispatched, toldUntilPlanned } from '../support/step-stories.ts';
 import { actOf, ANA, decision, EXECUTOR, GRANT, logId, report, START_MS, storyTrust, toldUntilArmed, toldUntilDecided, type Telling, type TrustEdit } from '../support/story.ts';
 
 async function givenOf(lines: readonly DraftWithObjects[], edit: TrustEdit = {}, controls: readonly KnownControl[] = []): Promise<Given & { readonly listed: readonly { readonly change: string; readonly approvers: readonly string[] }[] }> {
@@ -44,6 +44,16 @@ describe('an approval', () => {
     const alone = await givenOf(linesOf(changed().beats));
     expect(cellOf(alone, 'approvers')).toBe('');
     expect(alone.listed.map(({ approvers }) => approvers)).toEqual([[]]);
+  });
+
+  it('that a decision counts no more is none, and whoever approves it anew is named once', async () => {
+    const approvers = { anyOf: ['person:ana', 'person:ben'] };
+    const telling = deciding(toldUntilPlanned(ROTATE, START_MS, { obligations: { approvers } }), 'approve', 'person:ana');
+    toldUntilDispatched(telling, { approvers }, telling.now.approvals.map(({ approval }) => approval.approvalId));
+    const waits = await givenOf(linesOf(telling.beats));
+    expect([cellOf(waits, 'approvers'), waits.listed.map(({ approvers }) => approvers)]).toEqual(['', [[]]]);
+    const given = await givenOf(linesOf(toldUntilAuthorised(deciding(telling, 'approve', 'person:ben')).beats));
+    expect([cellOf(given, 'approvers'), given.listed.map(({ approvers }) => approvers)]).toEqual(['person:ben (session)', [['person:ben']]]);
   });
 
   it('that was given beforehand is said to be that, and not one of this plan', async () => {

@@ -185,6 +185,15 @@ describe('what is told as what', () => {
     expect(outcomes).toContain('open');
   });
 
+  it('names the approvals that a decision counts no more', () => {
+    const dropped: JsonObject[] = [];
+    const onlooker = toldEvents({ log: LOG, version: '0.1.0', span: { fromMs: null, toMs: null }, take: (event) => void dropped.push(event) });
+    const record = records.find(({ type, body }) => type === 'policy.decided' && body['phase'] === 'dispatch')!;
+    onlooker.record(record);
+    onlooker.record({ ...record, body: { ...record.body, uncounted: [`apr_${'b'.repeat(32)}`] } });
+    expect(dropped.map((event) => (event['unmapped'] as JsonObject)['uncounted'])).toEqual([undefined, [`apr_${'b'.repeat(32)}`]]);
+  });
+
   it('tells a rule that is broken twice by one record twice, and claims no time at which that was recorded', () => {
     const found: JsonObject[] = [];
     const onlooker = toldEvents({ log: LOG, version: '0.1.0', span: { fromMs: null, toMs: null }, take: (event) => void found.push(event) });

@@ -441,6 +441,18 @@ it('neither breaks nor reviews a glass with a key that is over by the time of th
   expect(problemIn(await use(other))).toMatchObject({ code: 'proof-invalid' });
 });
 
+it('a glass stands that was broken with a key which is good by the time of the record, though the clock was set back to before it was', async () => {
+  const clock = movedClock();
+  const since = formatTime(clock.nowMs() + 120_000).replaceAll(/[-:T]|\.\d{3}/g, '');
+  await open({ options: { clock }, key: { person: SAM, line: `valid-after="${since}" ${stranger.publicLine}` } });
+  clock.move(300_000);
+  const change = await asked();
+  clock.move(-300_000);
+  expect((await use(change, { key: stranger })).status).toBe(200);
+  await expect.poll(() => sidecar.executor.steps.some(({ plan }) => plan !== null), { timeout: 10_000 }).toBe(true);
+  expect((await shown(change)).state).not.toBe('denied');
+});
+
 it('a glass stands for nothing once the directory has disabled who broke it, before the step is authorised', async () => {
   const clock = movedClock();
   await open({ options: { clock }, notBefore: new Date(clock.nowMs() + 300_000).toISOString() });

@@ -170,6 +170,20 @@ it('an approval whose key ends before the dispatch counts no more, on record: th
   expect((await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true })).workflow!.violations).toEqual([]);
 });
 
+it('whoever has approved by a session, which is not enough any more, signs under no other of her ids: at an executor whose floor asks for two, they would be two', async () => {
+  const asks = answerOf('needsApproval', { anyOf: [WEI, 'person:mallory'] });
+  sidecar = await openTestSidecar({
+    decide: ({ phase }) => ({ ...asks, obligations: { ...asks.obligations, proofClass: phase === 'dispatch' ? 'ssh' : 'session' } }),
+    facts: (facts) => ({ ...facts, directory: { ...facts.directory, people: facts.directory.people.map((person) => (person.id === WEI ? { ...person, linked: ['person:mallory'] } : person)) } }),
+    trusts: (trust) => Object.assign(trust, { signers: parseAllowedSigners(`${WEI} ${wei.publicLine}\nperson:mallory ${stranger.publicLine}`) } satisfies Partial<Trust>),
+  });
+  const change = await sidecar.change(CALLER, GRANT);
+  expect((await decide(change, {})).status).toBe(200);
+  await expect.poll(async () => (await statement(change)).proofClass, { timeout: 10_000 }).toBe('ssh');
+  expect(problemIn(await decide(change, await signed(change, stranger, {}, 'person:mallory'), 'person:mallory'))).toMatchObject({ status: 409, code: 'already-decided' });
+  expect((await decide(change, await signed(change))).status).toBe(200);
+});
+
 it('what has begun goes on under an approval whose key is in the folder no more: no old login is kept alive for it', async () => {
   const asks = answerOf('needsApproval', WEI);
   sidecar = await openTestSidecar({

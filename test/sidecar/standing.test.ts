@@ -173,6 +173,28 @@ it('at an executor that turned away what one approves none is used any more, unt
   await expect.poll(verdict, { timeout: 10_000 }).toBe('');
 });
 
+it('what an executor of before is remembered to have said of its ticket says nothing of the one that is there now', async () => {
+  await open();
+  await given();
+  const { executor } = sidecar;
+  const { publishStep } = executor;
+  const turnedAway: string[] = [];
+  let first: string | null = null;
+  executor.publishStep = async (audience, envelope, trace) => {
+    const { plan, approvals } = envelope;
+    if (plan === null || !approvals.some(({ use }) => use !== undefined) || plan.changeId !== (first ??= plan.changeId)) return publishStep(audience, envelope, trace);
+    turnedAway.push(plan.changeId);
+    throw new TransportError('rejected', `${audience}: malformed: /approvals/0: Unrecognized key: "use"`);
+  };
+  await ask();
+  await expect.poll(() => turnedAway.length, { timeout: 10_000 }).toBeGreaterThan(0);
+  executor.connect();
+  const before = turnedAway.length;
+  await expect.poll(() => turnedAway.length, { timeout: 10_000 }).toBeGreaterThan(before);
+  const next = await ask({ ...GRANT, reason: 'the next' });
+  expect((await show(next.id)).approvals).toMatchObject([{ approver: ANAS }]);
+});
+
 it.each<[string, string, number | undefined, boolean]>([
   ['what it cannot read', `${EXECUTOR}: malformed: /approvals/0`, 1, true],
   ['by its report, what its floor counts none for', 'below-floor', 1, true],
@@ -181,7 +203,7 @@ it.each<[string, string, number | undefined, boolean]>([
   ['what drifted', 'drifted', 1, false],
 ])('an executor that turns away %s is believed to take no standing approvals only where that may be why', (_what, why, use, isHeard) => {
   const takesNoStanding = new Set<string>();
-  heardTurnedAway({ takesNoStanding, logger: { warn: () => undefined } as never }, EXECUTOR, { changeId: '', approvals: [{ approval: use === undefined ? {} : { use } }] as never }, why);
+  heardTurnedAway({ takesNoStanding, thereSince: new Map(), logger: { warn: () => undefined } as never }, EXECUTOR, { changeId: '', approvals: [{ approval: use === undefined ? {} : { use } }] as never }, 8, why);
   expect(takesNoStanding.has(EXECUTOR)).toBe(isHeard);
 });
 

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { nodeDisk } from '../../ledger/index.ts';
+import { canonicalBytes, nodeDisk } from '../../ledger/index.ts';
 import { describeChange } from '../../src/cli/describe.ts';
 import { openOutput } from '../../src/cli/output.ts';
 import { tellStory } from '../../src/evidence/story.ts';
@@ -14,14 +14,19 @@ import { verifyEvidence } from '../../src/evidence/verify.ts';
 import type { NotificationPayload } from '../../src/notify/payload.ts';
 import { recentHistory } from '../../src/notify/history.ts';
 import { startNotifier, type Notifier } from '../../src/notify/notifier.ts';
+import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
+import { writeArmour } from '../../src/protocol/ssh-signature.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import { ERRORS, type Problem } from '../../src/sidecar/errors.ts';
 import { openSlack, createSlackRouter, SLACK_PATH } from '../../src/sidecar/slack.ts';
-import type { ChangeView, Evidence } from '../../src/sidecar/schemas.ts';
+import type { ChangeView, Evidence, StatementAnswer } from '../../src/sidecar/schemas.ts';
 import { systemClock, systemRandom } from '../../src/sidecar/system.ts';
 import { APPROVE, REJECT } from '../../src/slack/interaction.ts';
 import { SLACK_RECEIVER, type SlackChannel } from '../../src/slack/channel.ts';
+import { movedClock } from '../support/moved-clock.ts';
 import { answerOf, GRANT, openTestSidecar, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { press, signed, SLACK, slackServer, submit, type Posted, type SlackServer } from '../support/slack.ts';
+import { testSshKey } from '../support/ssh.ts';
 
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -121,6 +126,28 @@ describe('a change that waits for people', () => {
     await until(() => slack.messages.length > 1);
     expect(slack.messages.slice(1)).toMatchObject([{ threadTs: message.ts, text: 'Asked now: <@U0ANA>' }]);
     expect(textOf(message)).toContain('<@U0ANA>');
+  });
+
+  it('has its buttons again where no approval counts any more before it is dispatched, and asks anew', async () => {
+    const [clock, key] = [movedClock(), testSshKey()];
+    const [asks, notBefore] = [answerOf('needsApproval', { anyOf: ['person:wei', 'person:ana'] }), formatTime(clock.nowMs() + 60_000)];
+    const { sidecar, slack, send, shown } = await bench({
+      clock, decide: () => ({ ...asks, obligations: { ...asks.obligations, notBefore } }),
+      trusts: (trust) => Object.assign(trust, { signers: parseAllowedSigners(`person:wei ${key.publicLine}`) }),
+    });
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    const { statement } = (await sidecar.send('person:wei', 'GET', `${change.links.self}/statement?verdict=approve`)).body as StatementAnswer;
+    const ssh = { expiresAt: statement.expiresAt, signature: writeArmour(key.sign(canonicalBytes(statement))) };
+    expect((await sidecar.send('person:wei', 'POST', change.links.approvals, { verdict: 'approve', planDigest: change.planDigest, ssh })).status).toBe(200);
+    await until(() => !hasButtons(message));
+    Object.assign(sidecar.trust, { signers: parseAllowedSigners('') });
+    clock.move(61_000);
+    await until(() => slack.messages.length > 1);
+    expect(slack.messages.slice(1)).toMatchObject([{ threadTs: message.ts, text: 'Asked now: <@U0WEI>, <@U0ANA>' }]);
+    expect(hasButtons(message)).toBe(true);
+    await send(press(message, APPROVE, 'U0ANA'));
+    await until(() => !hasButtons(message));
   });
 
   it('has its buttons again where policy asks for more before it is dispatched, and tells whoever is asked then', async () => {

@@ -90,12 +90,13 @@ export function toldUntilApproved(telling: Telling): Telling {
   return telling.later(60_000).do({ type: 'approve', approval: sign.approval(statementOf(telling, 'person:ana')), comment: null });
 }
 
-export function toldUntilDispatched(telling: Telling, obligations: Partial<Decision['obligations']> = {}): Telling {
+/** @param uncounted approvals that count no more */
+export function toldUntilDispatched(telling: Telling, obligations: Partial<Decision['obligations']> = {}, uncounted: readonly string[] = []): Telling {
   toldUntilApproved(telling);
   const effect = telling.now.requirement.approvers === null ? 'allow' : 'needsApproval';
   // As many as before: the fewest hold.
   const rejections = (telling.now.rejectionsDue ?? 1) === 1 ? {} : { rejections: telling.now.rejectionsDue! };
-  return telling.later(10).do({ type: 'recordDecision', by: sidecar, phase: 'dispatch', plan: telling.now.plan, ...answer(effect, { ...rejections, ...obligations }) });
+  return telling.later(10).do({ type: 'recordDecision', by: sidecar, phase: 'dispatch', plan: telling.now.plan, ...answer(effect, { ...rejections, ...obligations }), uncounted });
 }
 
 /** The step that is due has its ticket. */

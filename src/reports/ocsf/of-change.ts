@@ -118,10 +118,10 @@ type Update = (more?: JsonObject, rest?: Parameters<typeof told>[3]) => Told;
 
 const WEIGHT: Readonly<Record<Decision['effect'], Severity>> = { allow: 'Informational', needsApproval: 'Informational', deny: 'Low' };
 
-function decided({ body: { phase, revision, decision, provenance } }: Of<'policy.decided'>, update: Update): Told {
+function decided({ body: { phase, revision, decision, provenance, uncounted } }: Of<'policy.decided'>, update: Update): Told {
   const { effect, observed, entitlements: { excess } } = decision;
   const outcome = effect === 'allow' ? disposed('Allowed', 'Allowed') : effect === 'deny' ? disposed('Denied', 'Blocked') : {};
-  const unmapped = { phase, revision, ...whyOf(decision), ...(excess.length === 0 ? {} : { excess: excess.map(({ connector, target, privilege }) => `${connector}/${target} ${privilege}`) }), ...(observed === undefined ? {} : { observed: observed.effect, scope: observed.scope }) };
+  const unmapped = { phase, revision, ...whyOf(decision), ...(excess.length === 0 ? {} : { excess: excess.map(({ connector, target, privilege }) => `${connector}/${target} ${privilege}`) }), ...(observed === undefined ? {} : { observed: observed.effect, scope: observed.scope }), ...(uncounted === undefined ? {} : { uncounted }) };
   return update({ ...authorizations(effect, provenance), ...outcome }, { severity: observed === undefined ? WEIGHT[effect] : 'Medium', unmapped });
 }
 
