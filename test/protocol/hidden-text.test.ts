@@ -1,5 +1,6 @@
 /** Characters that are obeyed or not seen: refused where people write, read where they are on record, and shown on every channel. */
 import { expect, it } from 'vitest';
+import type { z } from 'zod';
 import { canonicalBytes } from '../../ledger/index.ts';
 import type { ChangeView } from '../../src/client/index.ts';
 import { Reason } from '../../src/console/parts/small.tsx';
@@ -12,6 +13,7 @@ import type { Head } from '../../src/reports/head.ts';
 import { htmlOf } from '../../src/reports/html.ts';
 import type { Report } from '../../src/reports/model.ts';
 import { lineOf } from '../../src/reports/ocsf/event.ts';
+import { commentBodySchema, confirmHeldBodySchema, lockBodySchema, standingRevocationBodySchema } from '../../src/sidecar/schemas.ts';
 import { glassMessage } from '../../src/slack/message.ts';
 
 /** Which `plainTextSchema` has always refused are in no record; of the others, old ledgers may hold any. */
@@ -20,7 +22,17 @@ const UNSEEN = [0xad, 0x34f, 0x61c, 0x115f, 0x180e, 0x200b, 0x2028, 0x2060, 0x20
 const JOINERS = [0x200c, 0x200d];
 const spelled = (point: number): string => `U+${point.toString(16).toUpperCase().padStart(4, '0')}`;
 
-const request = (reason: string) => ({ kind: 'offboard', subject: 'person:sam', reason });
+const request = (reason: string) => ({ kind: 'grant', subject: 'nhi:prod/ci', entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:a' }], purpose: 'deploy', duration: 'PT5M', reason });
+/** What only takes away: by a request, and by the doors that ask nobody. */
+const TAKING: readonly (readonly [z.ZodType, (text: string) => object])[] = [
+  [changeRequestSchema, (reason) => ({ kind: 'offboard', subject: 'person:sam', reason })],
+  [changeRequestSchema, (reason) => ({ kind: 'disable', subject: 'nhi:prod/ci', connector: 'pg-main', target: 'app', reason })],
+  [changeRequestSchema, (reason) => ({ kind: 'revoke', subject: 'nhi:prod/ci', entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:a' }], purpose: 'deploy', reason })],
+  [lockBodySchema, (reason) => ({ connector: 'pg-main', reason })],
+  [standingRevocationBodySchema, (reason) => ({ reason })],
+  [commentBodySchema, (comment) => ({ comment })],
+  [confirmHeldBodySchema, (comment) => ({ digest: `sha256:${'0'.repeat(64)}`, comment })],
+];
 const REPORT: Report = { name: 'gaps', title: 'Gaps', intro: [], groups: [], caption: 'C', columns: [{ name: 'a', title: 'A' }], notCovered: [], rowCount: 1, sources: () => null, rows: () => [] } as unknown as Report;
 const HEAD = { conclusion: '', exit: 0, verdicts: [], notProven: [], origin: 'o', size: 1, root: 'ab'.repeat(32), objects: { count: 0, erased: 0 }, firstAt: null, lastAt: null, trust: '', pack: null, key: null, filter: '', asOf: '', generatedAt: '', tool: '', command: '', verifyCommand: '' } as unknown as Head;
 const reportOf = (text: string): Report => ({ ...REPORT, *rows() { yield { key: 'k', cells: [{ text }], records: [], faults: [] } as never; } });
@@ -43,6 +55,10 @@ it.each([...CONTROLS, ...UNSEEN].map((point) => [spelled(point), String.fromCode
     // Lines of the message's own, and that of the page, are not of what is shown.
     expect(show(text), channel).not.toContain(`re${character}`);
   }
+});
+
+it.each([...CONTROLS, ...UNSEEN].map((point) => [spelled(point), String.fromCodePoint(point)] as const))('%s beside what takes access away refuses nothing, and is on record as a space', (_name, character) => {
+  for (const [schema, body] of TAKING) expect(schema.parse(body(`le${character}${character}aked`))).toEqual(body('le aked'));
 });
 
 it.each(UNSEEN.map((point) => [spelled(point), String.fromCodePoint(point)] as const))('%s on record is read as before, and so is the name of what a target has', (_name, character) => {
