@@ -14,6 +14,11 @@ export function plain(text: string): string {
   return text.replaceAll(HIDDEN, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
+/** The same JSON document, in which what is {@link HIDDEN} is written by its number; but for what ends its own lines. */
+export function inertJson(json: string): string {
+  return json.replaceAll(HIDDEN, (character) => (character === '\n' ? character : Array.from({ length: character.length }, (_none, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')));
+}
+
 /** The first character that is hidden, and that no writing needs, as `U+200B`; null where there is none. */
 export function hiddenIn(text: string): string | null {
   const found = text.match(NEEDLESS)?.[0].codePointAt(0);

@@ -11,6 +11,7 @@ import { entitlementSchema } from '../../src/protocol/values.ts';
 import { csvOf } from '../../src/reports/csv.ts';
 import type { Head } from '../../src/reports/head.ts';
 import { htmlOf } from '../../src/reports/html.ts';
+import { jsonLinesOf } from '../../src/reports/jsonl.ts';
 import type { Report } from '../../src/reports/model.ts';
 import { lineOf } from '../../src/reports/ocsf/event.ts';
 import { commentBodySchema, confirmHeldBodySchema, lockBodySchema, standingRevocationBodySchema } from '../../src/sidecar/schemas.ts';
@@ -42,6 +43,7 @@ const CHANNELS: Readonly<Record<string, (text: string) => string>> = {
   terminal: plain,
   'page of a report': (text) => [...htmlOf(reportOf(text), HEAD)].join(''),
   'CSV of a report': (text) => [...csvOf(reportOf(text), HEAD)].join(''),
+  'JSON lines of a report': (text) => [...jsonLinesOf(reportOf(text), HEAD)].join(''),
   'page of the console': (text) => String(Reason({ change: { reason: text, requester: ['nhi:prod/a'] } as unknown as ChangeView })),
   Slack: (text) => JSON.stringify(glassMessage({ changeId: 'c', reviewBy: 't', reviewers: [], skipped: [], usedBy: 'person:sam', usersWords: { reason: text } } as never, () => undefined)),
   OCSF: (text) => lineOf({ desc: text }),
