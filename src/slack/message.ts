@@ -121,6 +121,12 @@ export function togetherMessage(changes: readonly ChangeView[], how: 'asked' | '
   };
 }
 
+/** That something is the matter with a change. Shown, what is hidden is up to nine times as long as it was: that may not keep the rest from being told. */
+export function alarm(words: string, changeId: string): SlackMessage {
+  const text = plain(words);
+  return { text: escaped(shorten(text, 500, '…')), blocks: [{ type: 'section', text: plainText(`${changeId}\n${text}`, LINES_MAX) }] };
+}
+
 /** That a change has waited for long: those whose turn it is are reminded, and others told. */
 export function reminder({ requestedAt, turns }: ChangeView, to: readonly string[], slackIdOf: Rendering['slackIdOf']): string {
   const now = turns?.now ?? [];

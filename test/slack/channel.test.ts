@@ -495,6 +495,17 @@ describe('the channel', () => {
     expect(slack.messages).toMatchObject([{ text: 'policy-fault: &lt;!here&gt; &amp; &lt;@U0WEI&gt;', blocks: [{ type: 'section', text: { type: 'plain_text' } }] }]);
   });
 
+  it('says so in no more than Slack takes, however much of what a target answered is not seen', async () => {
+    const { slack, channel } = await bench();
+    const changeId = 'chg_3dfc5f0e30f90517_01M8571XRWJ2028CSGVGJ3QSF9';
+    const payload = { type: 'change.stuck', timestamp: '2026-11-23T19:00:00.000Z', data: { changeId, record: 6, kind: 'grant', subject: 'nhi:prod/x', code: 'policy-fault', owner: null, message: '\u200b'.repeat(500) } };
+    await channel.receiver.send({ id: `msg_${'0'.repeat(32)}`, body: JSON.stringify(payload) }, never);
+    const [{ blocks }] = slack.messages as unknown as [{ blocks: [{ text: { text: string } }] }];
+    // @see https://docs.slack.dev/reference/block-kit/blocks/section-block
+    expect(blocks[0].text.text.length).toBeLessThanOrEqual(3_000);
+    expect(blocks[0].text.text).toContain(changeId);
+  });
+
   it.each([
     ['refuses', { error: 'not_in_channel' }, 'chat.postMessage: not_in_channel'],
     ['asks to wait', { status: 429 }, 'chat.postMessage answered 429'],
