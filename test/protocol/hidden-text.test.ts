@@ -75,8 +75,15 @@ it.each([
   ['Persian, which is joined by U+200C', 'می\u200cخواهم'],
   ['a family, which is joined by U+200D', '👩\u200d👧'],
   ['a heart in colour', '❤\ufe0f'],
+  ['a key', '1\ufe0f\u20e3'],
+  ['a flag of colours', '🏳\ufe0f\u200d🌈'],
 ])('%s is writing', (_what, text) => {
   expect(changeRequestSchema.safeParse(request(text)).success).toBe(true);
   for (const [channel, show] of Object.entries(CHANNELS)) expect(JOINERS.some((point) => show(text).includes(String.fromCodePoint(point))), channel).toBe(false);
   expect(plain('❤\ufe0f')).toBe('❤\ufe0f');
+});
+
+it.each(['\ufe0e', '\ufe0f', '❤\ufe0f\ufe0f'])('what says how a sign is drawn is hidden where there is none (%#)', (text) => {
+  expect(plain(`role:${text}owner`)).toMatch(/\\u\{fe0[ef]\}owner$/);
+  expect(changeRequestSchema.safeParse(request(`re${text}lease`)).error?.issues[0]?.message).toMatch(/U\+FE0[EF]/);
 });
