@@ -7,7 +7,7 @@ import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { describeChange, stateText } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { failureOf } from './failure.ts';
-import { plain, table } from './output.ts';
+import { inertJson, plain, table } from './output.ts';
 import { isOver } from './request.ts';
 import type { Runner } from './runner.ts';
 import { why } from './why.ts';
@@ -83,7 +83,7 @@ async function watch(session: Session, id: string, flags: ConnectFlags): Promise
   const seen = (change: ChangeView): void => {
     if (change.length === length) return;
     length = change.length;
-    if (out.json) session.stdout.write(`${JSON.stringify(change)}\n`);
+    if (out.json) session.stdout.write(`${inertJson(JSON.stringify(change))}\n`);
     else out.line(`${change.updatedAt}  ${stateText(change, out)}  record ${change.lastRecord}${change.findings.length === 0 ? '' : `  ${change.findings.map(({ code }) => code).join(', ')}`}`);
   };
   // An active lease is watched to its end.

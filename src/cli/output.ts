@@ -1,7 +1,7 @@
 /** What goes to the terminal. Data on stdout, talk on stderr; nothing that came from elsewhere can move the cursor or colour a line. */
-import { plain } from '../protocol/plain.ts';
+import { inertJson, plain } from '../protocol/plain.ts';
 
-export { formatSpan, plain } from '../protocol/plain.ts';
+export { formatSpan, inertJson, plain } from '../protocol/plain.ts';
 
 /** What {@link openOutput} styles by; nothing hides, moves or erases. */
 const STYLE = /(\u001b\[(?:0|1|2|31|32)m)/;
@@ -61,7 +61,7 @@ export function openOutput({ stdout, stderr, env, json }: OutputOptions): Output
     document(value) {
       if (!json) return;
       clear();
-      stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+      stdout.write(`${inertJson(JSON.stringify(value, null, 2))}\n`);
     },
     say(text) {
       clear();

@@ -7,7 +7,7 @@ import { acceptInputSchema, changeInputSchema, reconcileInputSchema, verificatio
 import { explain, lookAt, type Explanation, type InputSeen } from '../workbench/explain.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readText } from './files.ts';
-import { plain, type Output } from './output.ts';
+import { inertJson, plain, type Output } from './output.ts';
 import { metadataFor, openBundle, policyPlace, withPolicy, type SourcesState } from './policy-place.ts';
 import type { Session } from './world.ts';
 
@@ -50,7 +50,7 @@ export async function evaluate(session: Session, flags: EvalFlags): Promise<Exit
   const answer = await withPolicy(place, (pdp) => answered(door, pdp, input));
   const explanation = flags.explain === true ? explain(answer, rules, seen) : null;
   out.document({ bundle: bundle.digest, answer, ...(explanation === null ? {} : { explanation: { ...explanation, sources: state } }) });
-  if (!out.json) session.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
+  if (!out.json) session.stdout.write(`${inertJson(JSON.stringify(answer, null, 2))}\n`);
   if (explanation !== null) for (const line of linesOf(explanation, state, out)) out.line(line);
   // A schedule says when, and never no.
   return !('effect' in answer) || answer.effect !== 'deny' ? EXIT.ok : EXIT.failed;

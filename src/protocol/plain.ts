@@ -2,16 +2,23 @@
 
 /**
  * Characters that are obeyed or not seen: controls, ends of lines, what turns the direction of writing, and what Unicode has programs leave out where they
- * do not know it (`Default_Ignorable_Code_Point`). Not the two that say whether a sign is drawn as text or as a picture, which are in every other emoji.
+ * do not know it (`Default_Ignorable_Code_Point`). Not the two that say whether a sign is drawn as text or as a picture, right behind such a sign or in a
+ * keycap: anywhere else they make two names that look the same.
  */
 const OF_NO_LOOK = String.raw`[\p{Cc}\p{Default_Ignorable_Code_Point}\u2028\u2029\ufff9-\ufffb]`;
-export const HIDDEN = new RegExp(String.raw`(?![\ufe0e\ufe0f])${OF_NO_LOOK}`, 'gu');
+const OF_A_SIGN = String.raw`(?<=\p{Extended_Pictographic})[\ufe0e\ufe0f]|(?<=[0-9#*])\ufe0f\u20e3`;
+export const HIDDEN = new RegExp(String.raw`(?!${OF_A_SIGN})${OF_NO_LOOK}`, 'gu');
 /** A run of what is hidden and needed by no writing: scripts and emoji are joined by U+200C and U+200D. */
-const NEEDLESS = new RegExp(String.raw`(?:(?![\u200c\u200d\ufe0e\ufe0f])${OF_NO_LOOK})+`, 'gu');
+const NEEDLESS = new RegExp(String.raw`(?:(?![\u200c\u200d]|${OF_A_SIGN})${OF_NO_LOOK})+`, 'gu');
 
 /** Text that somebody else wrote, for a terminal or a page: what is {@link HIDDEN} is shown as `\u{…}`, and so is seen rather than obeyed. */
 export function plain(text: string): string {
   return text.replaceAll(HIDDEN, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+}
+
+/** The same JSON document, in which what is {@link HIDDEN} is written by its number; but for what ends its own lines. */
+export function inertJson(json: string): string {
+  return json.replaceAll(HIDDEN, (character) => (character === '\n' ? character : Array.from({ length: character.length }, (_none, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')));
 }
 
 /** The first character that is hidden, and that no writing needs, as `U+200B`; null where there is none. */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { proseSchema, type Prose } from './disclosure.ts';
-import { changeIdSchema, connectorIdSchema, durationSchema, durationSeconds, entitlementSchema, nhiIdSchema, plainTextSchema, subjectSchema, timeSchema, writtenTextSchema } from './values.ts';
+import { changeIdSchema, connectorIdSchema, durationSchema, durationSeconds, entitlementSchema, nhiIdSchema, pastedTextSchema, plainTextSchema, subjectSchema, timeSchema, writtenTextSchema } from './values.ts';
 
 /**
  * Where a secret that is issued goes: an age X25519 recipient (age-encryption.org/v1) that it is sealed to, or `kv:<sink>/<path>`, a place in a store of
@@ -23,6 +23,8 @@ export const calendarIdSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-
 
 /** Prose for the approver; never trusted. */
 const reason = writtenTextSchema(500);
+/** Of what only takes away. */
+const pastedReason = pastedTextSchema(500);
 
 const common = {
   /** Whose access changes. */
@@ -83,7 +85,7 @@ export const extendRequestSchema = z.strictObject({
   window: inTime.window,
   urgency: inTime.urgency,
 });
-export const revokeRequestSchema = z.strictObject({ kind: z.literal('revoke'), ...common, caller: callerSchema.optional() });
+export const revokeRequestSchema = z.strictObject({ kind: z.literal('revoke'), ...common, reason: pastedReason, caller: callerSchema.optional() });
 
 const account = {
   subject: nhiIdSchema,
@@ -111,10 +113,10 @@ const ONE_MAKER = { error: 'a rotation has a recipient for the new secret, or a 
 export const rotateRequestSchema = z.strictObject(rotation).refine(hasOneMaker, ONE_MAKER);
 
 /** The identity's account at one system is shut out: no login, no sessions, nothing held. */
-export const disableRequestSchema = z.strictObject({ kind: z.literal('disable'), ...account, caller: callerSchema.optional() });
+export const disableRequestSchema = z.strictObject({ kind: z.literal('disable'), ...account, reason: pastedReason, caller: callerSchema.optional() });
 
 /** Everything that an identity, an owner or a third party holds is taken back, as one case. */
-export const offboardRequestSchema = z.strictObject({ kind: z.literal('offboard'), subject: subjectSchema, reason });
+export const offboardRequestSchema = z.strictObject({ kind: z.literal('offboard'), subject: subjectSchema, reason: pastedReason });
 
 export const changeRequestSchema = z.discriminatedUnion('kind', [
   provisionRequestSchema, grantRequestSchema, extendRequestSchema, revokeRequestSchema, rotateRequestSchema, disableRequestSchema, offboardRequestSchema,

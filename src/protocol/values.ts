@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { timeOf } from '../../ledger/index.ts';
-import { hiddenIn } from './plain.ts';
+import { hiddenIn, withoutHidden } from './plain.ts';
 
 /** 26 characters of Crockford base 32, as in the ULID specification: 48 bits of ms time, 80 of randomness. */
 export const ULID = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
@@ -67,6 +67,9 @@ export const plainTextSchema = (max: number): z.ZodString =>
  */
 export const writtenTextSchema = (max: number): z.ZodString =>
   plainTextSchema(max).refine((text) => hiddenIn(text) === null, { error: ({ input }) => `no characters that are not seen: ${hiddenIn(String(input))}` });
+
+/** The same beside what takes access away, which nobody is held up in by what was pasted: a space stands for each run of what is not seen. */
+export const pastedTextSchema = (max: number): z.ZodString => z.string().overwrite(withoutHidden).min(1).max(max);
 
 /** `{connector, target, privilege, scope?}`: the privilege is in the connector's own words. */
 export const entitlementSchema = z.strictObject({

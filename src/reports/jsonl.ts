@@ -1,5 +1,6 @@
 /** A report as JSON Lines: its head first, then its figures, then its rows, each a document of its own. */
 import { z } from 'zod';
+import { inertJson } from '../protocol/plain.ts';
 import type { Head } from './head.ts';
 import { REPORT_KINDS, type Report } from './model.ts';
 
@@ -38,4 +39,4 @@ export function* jsonLinesOf(report: Report, head: Head): Generator<string> {
   }
 }
 
-const lineOf = (line: ReportLine): string => `${JSON.stringify(line)}\n`;
+const lineOf = (line: ReportLine): string => `${inertJson(JSON.stringify(line))}\n`;

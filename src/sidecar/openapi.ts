@@ -39,6 +39,7 @@ export const NAMED_SCHEMAS = {
   StandingApproval: schemas.standingApprovalViewSchema,
   StandingApprovalList: schemas.standingApprovalListSchema,
   StandingApprovalRequest: schemas.standingApprovalBodySchema,
+  StandingRevocation: schemas.standingRevocationBodySchema,
   HeldRevokes: schemas.heldViewSchema,
   ProposedPolicy: schemas.proposedViewSchema,
   PolicyProposal: schemas.proposalViewSchema,

@@ -2,9 +2,13 @@
 import type { Log } from '../../ledger/index.ts';
 import type { Clock } from '../engine/ports.ts';
 
+/** By then there is a checkpoint unasked. A clock that was set far ahead while one was made tells of no time that it took. */
+const REST_MS_MAX = 1_000;
+
 /**
  * Resolves once a checkpoint on disk covers all that was sequenced when it was called; those who ask while one is being made share the next. While several
- * share them, such checkpoints take no more than half of the time: each waits as long as the one before took. Whoever asks alone never waits for that.
+ * share them, such checkpoints take no more than half of the time: each waits as long as the one before took, up to a second. Whoever asks
+ * alone never waits for that.
  *
  * @throws LedgerError as {@link Log.sync} does
  */
@@ -29,7 +33,7 @@ export function sharePublishing(log: Pick<Log, 'sync'>, clock: Clock): () => Pro
       await log.sync();
     } finally {
       restFromMs = clock.nowMs();
-      restMs = isShared ? Math.max(0, restFromMs - begunMs) : 0;
+      restMs = isShared ? Math.min(Math.max(0, restFromMs - begunMs), REST_MS_MAX) : 0;
     }
   };
   return () => {

@@ -10,7 +10,7 @@ import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
   lockViewSchema, meSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, reductionBodySchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
-  reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema, standingApprovalBodySchema, standingApprovalListSchema, standingApprovalViewSchema, standingQuerySchema,
+  reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema, standingApprovalBodySchema, standingApprovalListSchema, standingApprovalViewSchema, standingQuerySchema, standingRevocationBodySchema,
   breakGlassAnswerSchema, breakGlassBodySchema, breakGlassReviewAnswerSchema, breakGlassReviewBodySchema, statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, leaseQuerySchema, nhiQuerySchema, findingQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
@@ -234,7 +234,7 @@ export const ROUTES = {
     status: 200, answer: standingApprovalListSchema, problems: [],
   },
   revokeStandingApproval: {
-    method: 'POST', path: '/v1/standing-approvals/{id}/revoke', roles: 'any', query: noQuerySchema, body: liftBodySchema,
+    method: 'POST', path: '/v1/standing-approvals/{id}/revoke', roles: 'any', query: noQuerySchema, body: standingRevocationBodySchema,
     summary: 'It approves nothing more, and what it has approved and nobody has begun is over: at the word of who gave it, or who may lock its identity.',
     status: 200, answer: standingApprovalViewSchema, problems: ['no-such-standing-approval', 'not-allowed', 'ledger-unwritable'],
   },

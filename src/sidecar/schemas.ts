@@ -22,7 +22,7 @@ import { proposalStatementSchema } from '../protocol/activation.ts';
 import { ACT_OUTCOMES, approvalStatementSchema, REVOKE_OUTCOMES } from '../protocol/signed.ts';
 import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema,
-  leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, proposalIdSchema, saltSchema, stepIdSchema, subjectSchema, timeSchema,
+  leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, pastedTextSchema, personIdSchema, plainTextSchema, principalSchema, proposalIdSchema, saltSchema, stepIdSchema, subjectSchema, timeSchema,
   writtenTextSchema,
 } from '../protocol/values.ts';
 import { ENGINE_FAULTS } from '../pdp/fault.ts';
@@ -38,8 +38,10 @@ const stateSchema = z.enum(STATES);
 const kindSchema = planSchema.shape.kind;
 /** As it comes in. */
 const commentSchema = writtenTextSchema(500);
-/** What is told; and what comes in where access is taken away, and nobody is to be held up by how it is spelled. */
-const anyCommentSchema = plainTextSchema(500);
+/** As it comes in where access is taken away. */
+const pastedCommentSchema = pastedTextSchema(500);
+/** What is told. */
+const toldCommentSchema = plainTextSchema(500);
 const consumerSchema = plainTextSchema(128);
 const counterSchema = z.int().min(0);
 /** Of a list that is told in pages. `next`: the cursor of the page after this one, null where this is the last; `count`: how many there are of what was asked for; `all`: how many the caller may see. Absent in answers of earlier versions. */
@@ -302,7 +304,7 @@ export const relayBodySchema = z
 /** What the sidecar of that log says: the state of the change, after it. */
 export const relayAnswerSchema = z.strictObject({ changeId: changeIdSchema, state: z.string() });
 
-export const commentBodySchema = z.strictObject({ comment: anyCommentSchema.optional() });
+export const commentBodySchema = z.strictObject({ comment: pastedCommentSchema.optional() });
 export type CommentBody = z.infer<typeof commentBodySchema>;
 
 /** `recorded: false`: the order is on its way though the ledger could not be written; its evidence follows from the executor. */
@@ -326,14 +328,14 @@ export type ConfirmationBody = z.infer<typeof confirmationBodySchema>;
 
 /** Nothing is gained by the identity, or at the connector, or by that identity at that connector. */
 export const lockBodySchema = z
-  .strictObject({ nhi: nhiIdSchema.optional(), connector: connectorIdSchema.optional(), reason: anyCommentSchema })
+  .strictObject({ nhi: nhiIdSchema.optional(), connector: connectorIdSchema.optional(), reason: pastedCommentSchema })
   .refine((body) => body.nhi !== undefined || body.connector !== undefined, { path: ['nhi'], error: 'a lock names an identity, a connector, or both' });
 export type LockBody = z.infer<typeof lockBodySchema>;
 export const liftBodySchema = z.strictObject({ reason: commentSchema });
 export type LiftBody = z.infer<typeof liftBodySchema>;
 /** `nhi` null: every identity; `connector` null: everywhere. */
 export const lockViewSchema = z.strictObject({
-  lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: anyCommentSchema, by: principalSchema, at: timeSchema,
+  lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: toldCommentSchema, by: principalSchema, at: timeSchema,
 });
 export type LockView = z.infer<typeof lockViewSchema>;
 export const lockListSchema = z.strictObject({ locks: z.array(lockViewSchema) });
@@ -356,9 +358,11 @@ export const standingApprovalViewSchema = z.strictObject({
   /** How often it has approved a plan. */
   used: counterSchema,
   at: timeSchema,
-  revoked: z.strictObject({ by: personIdSchema, reason: anyCommentSchema.nullable(), at: timeSchema }).nullable(),
+  revoked: z.strictObject({ by: personIdSchema, reason: toldCommentSchema.nullable(), at: timeSchema }).nullable(),
 });
 export type StandingApprovalView = z.infer<typeof standingApprovalViewSchema>;
+/** Why it approves nothing more. */
+export const standingRevocationBodySchema = z.strictObject({ reason: pastedCommentSchema });
 /** `log`: the one that a new one must name; `principal`: in whose name; `passkeys`: those of hers that she could prove it by. */
 export const standingApprovalListSchema = z.strictObject({ log: logIdSchema, principal: principalSchema, passkeys: statementAnswerSchema.shape.passkeys, standingApprovals: z.array(standingApprovalViewSchema), ...pagedShape });
 export type StandingApprovalList = z.infer<typeof standingApprovalListSchema>;
@@ -462,7 +466,7 @@ export const heldViewSchema = z.strictObject({
   failed: z.strictObject({ code: z.enum(ENGINE_FAULTS), unanswered: z.int().min(1), leases: z.int().min(1), owner: principalSchema.nullable() }).nullable(),
 });
 export type HeldView = z.infer<typeof heldViewSchema>;
-export const confirmHeldBodySchema = z.strictObject({ digest: digestSchema, comment: anyCommentSchema.optional() });
+export const confirmHeldBodySchema = z.strictObject({ digest: digestSchema, comment: pastedCommentSchema.optional() });
 export const heldAnswerSchema = z.strictObject({ revokes: z.array(z.strictObject({ changeId: changeIdSchema, recorded: z.boolean() })) });
 export type HeldAnswer = z.infer<typeof heldAnswerSchema>;
 

@@ -9,11 +9,10 @@ import type { Clock, Logger } from '../engine/ports.ts';
 import { notificationMessageSchema, type CoalescedPayload, type NotificationMessage, type NotificationPayload } from '../notify/payload.ts';
 import type { Receiver } from '../notify/queue.ts';
 import type { Outcome } from '../notify/webhook.ts';
-import { plain } from '../protocol/plain.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
 import type { SlackApi } from './api.ts';
 import { REASON, readInteraction, type Interaction, type Shown } from './interaction.ts';
-import { changeMessage, escaped, glassMessage, mention, rejectionForm, reminder, togetherMessage, type Rendering, type SlackMessage } from './message.ts';
+import { alarm, changeMessage, escaped, glassMessage, mention, rejectionForm, reminder, togetherMessage, type Rendering, type SlackMessage } from './message.ts';
 import { isFromSlack, type SlackRequest } from './signature.ts';
 
 export interface SlackChannelOptions {
@@ -188,8 +187,8 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     if (payload.type === 'notifications.coalesced') return tellTogether(payload.data, ends);
     const { data, type } = payload;
     if (type === 'revoke.overdue' || type === 'change.stuck') {
-      const text = `${type === 'change.stuck' ? `${data.code}: ` : 'Access should be gone, and nobody has said that it is: '}${plain(data.message)}`;
-      return (await post({ text: escaped(text.slice(0, 500)), blocks: [{ type: 'section', text: { type: 'plain_text', text: `${text}\n${data.changeId}`, emoji: false } }] }, ends)).outcome;
+      const words = `${type === 'change.stuck' ? `${data.code}: ` : 'Access should be gone, and nobody has said that it is: '}${data.message}`;
+      return (await post(alarm(words, data.changeId), ends)).outcome;
     }
     if (type === 'breakglass.used') return tellOfGlass(data, ends);
     const change = 'changeId' in data ? await options.view(data.changeId) : null;

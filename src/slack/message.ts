@@ -86,7 +86,7 @@ function asking(change: ChangeView, planDigest: string, { slackIdOf }: Rendering
   ];
 }
 
-/** That somebody has broken the glass: to everybody who was asked, by name. */
+/** That somebody has broken the glass: to everybody who was asked, by name. Their words come last, where nothing else is cut off for their length. */
 export function glassMessage({ changeId, reviewBy, reviewers, skipped, usedBy, usersWords }: Extract<NotificationPayload, { type: 'breakglass.used' }>['data'], slackIdOf: Rendering['slackIdOf']): SlackMessage {
   const title = `The glass is broken: ${usedBy} gives a lease alone`;
   const people = [...new Set([...skipped, ...reviewers])].map((person) => mention(person, slackIdOf)).join(', ');
@@ -94,7 +94,7 @@ export function glassMessage({ changeId, reviewBy, reviewers, skipped, usedBy, u
     text: escaped(shorten(title, HEADER_MAX, '…')),
     blocks: [
       { type: 'header', text: plainText(title, HEADER_MAX) },
-      { type: 'section', text: plainText(`${changeId}\n${usersWords.reason === null ? 'why was erased' : `why, by ${usedBy}: ${plain(usersWords.reason)}`}\nOne of those who were asked reviews it by ${reviewBy}: countersign breakglass review ${changeId}`, LINES_MAX) },
+      { type: 'section', text: plainText(`${changeId}\nOne of those who were asked reviews it by ${reviewBy}: countersign breakglass review ${changeId}\n${usersWords.reason === null ? 'why was erased' : `why, by ${usedBy}: ${plain(usersWords.reason)}`}`, LINES_MAX) },
       ...(people === '' ? [] : [markup(`Asked: ${people}`)]),
     ],
   };
@@ -119,6 +119,12 @@ export function togetherMessage(changes: readonly ChangeView[], how: 'asked' | '
       ...linked(named),
     ],
   };
+}
+
+/** That something is the matter with a change. Shown, what is hidden is up to nine times as long as it was: that may not keep the rest from being told. */
+export function alarm(words: string, changeId: string): SlackMessage {
+  const text = plain(words);
+  return { text: escaped(shorten(text, 500, '…')), blocks: [{ type: 'section', text: plainText(`${changeId}\n${text}`, LINES_MAX) }] };
 }
 
 /** That a change has waited for long: those whose turn it is are reminded, and others told. */

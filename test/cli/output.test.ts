@@ -63,6 +63,13 @@ describe('data and talk', () => {
     expect(JSON.parse(text())).toEqual({ a: 1 });
     expect(talk()).toBe('talk\n');
   });
+  it('a document obeys nothing either, and says the same', () => {
+    const { out, text } = capture(true, {}, true);
+    const said = { a: 'denied\u009b2J\u007f\u202e\u200b\u{e0041}', b: ['\n\u001b[2J', 'é'] };
+    out.document(said);
+    expect(text()).toBe('{\n  "a": "denied\\u009b2J\\u007f\\u202e\\u200b\\udb40\\udc41",\n  "b": [\n    "\\n\\u001b[2J",\n    "é"\n  ]\n}\n');
+    expect(JSON.parse(text())).toEqual(said);
+  });
   it('without it, there is no document', () => {
     const { out, text } = capture(false);
     out.document({ a: 1 });

@@ -27,6 +27,7 @@ class Element {
   append(...more: Element[]): void {
     this.appended.push(...more);
   }
+  remove = (): void => undefined;
   matches = (): boolean => true;
   closest = (): null => null;
   querySelector = (): null => null;
@@ -113,6 +114,31 @@ describe('a passkey that answers', () => {
     onPage = [acts];
     answer('proof');
     await expect.poll(() => acts.appended.map(({ textContent }) => textContent), { timeout: 5_000 }).toEqual([expect.stringMatching(/Nothing was sent\.$/)]);
+  });
+});
+
+describe('why a passkey did not answer', () => {
+  it('is said beside the button still once what is around it is shown anew, and where there is none any more', async () => {
+    const { offerPasskey } = await island<{ offerPasskey: () => void }>('offer-passkey.ts');
+    const anew = (): { button: Button; form: Form } => {
+      const [made, form] = [new Button(), new Form()];
+      return { form, button: Object.assign(made, { id: 'review-passkey', hidden: true, form, dataset: { passkey: 'data:text/javascript,export const proofFor = () => { throw new Error("Nothing was signed."); }', change: '/changes/eu/chg_1' } }) };
+    };
+    const [first, second, acts] = [anew(), anew(), Object.assign(new Element(), { id: 'acts' })];
+    onPage = [first.button];
+    offerPasskey();
+    for (const listener of first.button.heard['click'] ?? []) listener({ preventDefault: () => undefined });
+    await expect.poll(() => first.form.appended.map(({ textContent }) => textContent), { timeout: 5_000 }).toEqual(['Nothing was signed.']);
+    const said = first.form.appended[0]!;
+    offerPasskey();
+    expect(first.form.appended).toEqual([said]);
+    said.isConnected = false;
+    onPage = [second.button];
+    offerPasskey();
+    expect(second.form.appended).toEqual([said]);
+    onPage = [acts];
+    offerPasskey();
+    expect(acts.appended).toEqual([said]);
   });
 });
 

@@ -77,6 +77,17 @@ describe('a proposal', () => {
     expect(await found()).toEqual([]);
   });
 
+  it('is made for what has a name in which something is not seen', async () => {
+    const account = 'ci_\u200bdeployer';
+    sidecar = await openTestSidecar({
+      pdp: { ...proposing(), reconcile: () => Promise.resolve({ ...PROPOSED, propose: 'revoke' }) },
+      facts: (facts) => ({ ...facts, inventory: new Map([...facts.inventory].map(([id, one]) => [id, id === 'nhi:prod/ci-deployer' ? { ...one, accounts: { 'pg-main': account } } : one])) }),
+    });
+    sidecar.executor.found = [{ ...FOUND, key: account, account, nativeId: account }];
+    await sidecar.engine.reconcile('pg-main');
+    expect([...sidecar.engine.all()].map(({ request }) => request)).toEqual([expect.objectContaining({ kind: 'revoke', entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:app_owner' }] })]);
+  });
+
   it('names the facts that policy was asked with, where others are loaded while it thinks', async () => {
     const pdp: Pdp = {
       ...proposing(),

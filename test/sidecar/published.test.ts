@@ -85,6 +85,21 @@ describe('waiting for the ledger’s files', () => {
     expect(begunMs).toEqual([1_000, 540, 580]);
   });
 
+  it('is not over later by what a clock was set ahead or back while a checkpoint was made', async () => {
+    for (const jumpMs of [86_400_000, -86_400_000]) {
+      const { clock, begunMs, ask } = setUp();
+      const shared = [ask(), ask()];
+      await clock.advance(TAKES_MS / 2);
+      clock.jump(jumpMs);
+      await clock.advance(TAKES_MS / 2);
+      await Promise.all(shared);
+      const afterwards = [ask(), ask()];
+      await clock.advance(1_000 + TAKES_MS);
+      await Promise.all(afterwards);
+      expect(begunMs).toHaveLength(2);
+    }
+  });
+
   it('fails for those alone whose checkpoint failed', async () => {
     const { clock, ask, fail } = setUp();
     fail(new Error('no disk'));

@@ -23,6 +23,7 @@ import type { ChangeView, Evidence, StatementAnswer } from '../../src/sidecar/sc
 import { systemClock, systemRandom } from '../../src/sidecar/system.ts';
 import { APPROVE, REJECT } from '../../src/slack/interaction.ts';
 import { SLACK_RECEIVER, type SlackChannel } from '../../src/slack/channel.ts';
+import { glassMessage } from '../../src/slack/message.ts';
 import { movedClock } from '../support/moved-clock.ts';
 import { answerOf, GRANT, openTestSidecar, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { press, signed, SLACK, slackServer, submit, type Posted, type SlackServer } from '../support/slack.ts';
@@ -520,6 +521,22 @@ describe('the channel', () => {
     const payload = { type: 'change.stuck', timestamp: '2026-11-23T19:00:00.000Z', data: { changeId: 'chg_3dfc5f0e30f90517_01M8571XRWJ2028CSGVGJ3QSF9', record: 6, kind: 'grant', subject: 'nhi:prod/x', code: 'policy-fault', owner: null, message: '<!here> & <@U0WEI>' } };
     await channel.receiver.send({ id: `msg_${'0'.repeat(32)}`, body: JSON.stringify(payload) }, never);
     expect(slack.messages).toMatchObject([{ text: 'policy-fault: &lt;!here&gt; &amp; &lt;@U0WEI&gt;', blocks: [{ type: 'section', text: { type: 'plain_text' } }] }]);
+  });
+
+  it('says by when a broken glass is reviewed, however long the words of who broke it become', () => {
+    const { blocks } = glassMessage({ changeId: 'chg_1', reviewBy: '2026-11-24T19:00:00.000Z', reviewers: [], skipped: [], usedBy: 'person:sam', usersWords: { reason: '\u200c'.repeat(500) } } as never, () => undefined);
+    expect(JSON.stringify(blocks)).toContain('reviews it by 2026-11-24T19:00:00.000Z: countersign breakglass review chg_1');
+  });
+
+  it('says so in no more than Slack takes, however much of what a target answered is not seen', async () => {
+    const { slack, channel } = await bench();
+    const changeId = 'chg_3dfc5f0e30f90517_01M8571XRWJ2028CSGVGJ3QSF9';
+    const payload = { type: 'change.stuck', timestamp: '2026-11-23T19:00:00.000Z', data: { changeId, record: 6, kind: 'grant', subject: 'nhi:prod/x', code: 'policy-fault', owner: null, message: '\u200b'.repeat(500) } };
+    await channel.receiver.send({ id: `msg_${'0'.repeat(32)}`, body: JSON.stringify(payload) }, never);
+    const [{ blocks }] = slack.messages as unknown as [{ blocks: [{ text: { text: string } }] }];
+    // @see https://docs.slack.dev/reference/block-kit/blocks/section-block
+    expect(blocks[0].text.text.length).toBeLessThanOrEqual(3_000);
+    expect(blocks[0].text.text).toContain(changeId);
   });
 
   it.each([

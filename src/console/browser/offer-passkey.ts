@@ -7,6 +7,10 @@ interface PasskeyModule {
 
 const BUTTONS = ['approve-passkey', 'review-passkey', 'standing-passkey'] as const;
 
+/** What was said last of why nothing was sent, and which button it is about. */
+let complaint: { readonly said: HTMLElement; readonly of: string } | null = null;
+
+/** Again after a part of the page was shown anew: what was said in it still is. */
 export function offerPasskey(): void {
   if (!('PublicKeyCredential' in globalThis)) return;
   for (const id of BUTTONS) {
@@ -18,6 +22,7 @@ export function offerPasskey(): void {
       void ask(button);
     });
   }
+  if (complaint !== null && !complaint.said.isConnected) placeOf(document.getElementById(complaint.of))?.append(complaint.said);
 }
 
 async function ask(pressed: HTMLButtonElement): Promise<void> {
@@ -32,7 +37,7 @@ async function ask(pressed: HTMLButtonElement): Promise<void> {
     field.value = proof;
     form.requestSubmit(submitter(form));
   } catch (error) {
-    complain(shown(pressed)?.form ?? document.getElementById('acts'), error instanceof Error ? error.message : String(error));
+    complain(pressed, error instanceof Error ? error.message : String(error));
   } finally {
     pressed.disabled = false;
   }
@@ -56,11 +61,18 @@ function submitter(form: HTMLFormElement): HTMLButtonElement {
   return silent;
 }
 
-function complain(place: HTMLElement | null, text: string): void {
-  place?.querySelector('.complaint')?.remove();
+/** Beside the button; where it is no more, or of no use, among what can be done. */
+function placeOf(button: Element | null): HTMLElement | null {
+  const form = button instanceof HTMLButtonElement && !button.disabled ? button.form : null;
+  return form ?? document.getElementById('acts');
+}
+
+function complain(pressed: HTMLButtonElement, text: string): void {
+  complaint?.said.remove();
   const said = document.createElement('p');
   said.className = 'banner bad complaint';
   said.setAttribute('role', 'alert');
   said.textContent = text;
-  place?.append(said);
+  complaint = { said, of: pressed.id };
+  (shown(pressed)?.form ?? document.getElementById('acts'))?.append(said);
 }

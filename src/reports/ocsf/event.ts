@@ -1,6 +1,6 @@
 /** An OCSF event as records are told: classes and activities by the numbers and captions of OCSF 1.9.0, and what is the same in every event. */
 import type { JsonObject } from '../../../ledger/index.ts';
-import { HIDDEN } from '../../protocol/plain.ts';
+import { inertJson } from '../../protocol/plain.ts';
 
 export const OCSF_VERSION = '1.9.0';
 /** The profile that `action_id`, `disposition_id`, `authorizations` and `is_alert` are of. */
@@ -98,7 +98,5 @@ export function eventOf({ of, activity, activityId, severity, status, atMs, attr
  * One line of JSON in which nothing but itself ends a line, and nothing is hidden or turns the direction of what stands around it: what others wrote is in it.
  */
 export function lineOf(event: JsonObject): string {
-  return `${JSON.stringify(event).replaceAll(HIDDEN, escaped)}\n`;
+  return `${inertJson(JSON.stringify(event))}\n`;
 }
-
-const escaped = (character: string): string => Array.from({ length: character.length }, (_none, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`).join('');
