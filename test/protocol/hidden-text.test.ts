@@ -36,7 +36,7 @@ const TAKING: readonly (readonly [z.ZodType, (text: string) => object])[] = [
 ];
 const REPORT: Report = { name: 'gaps', title: 'Gaps', intro: [], groups: [], caption: 'C', columns: [{ name: 'a', title: 'A' }], notCovered: [], rowCount: 1, sources: () => null, rows: () => [] } as unknown as Report;
 const HEAD = { conclusion: '', exit: 0, verdicts: [], notProven: [], origin: 'o', size: 1, root: 'ab'.repeat(32), objects: { count: 0, erased: 0 }, firstAt: null, lastAt: null, trust: '', pack: null, key: null, filter: '', asOf: '', generatedAt: '', tool: '', command: '', verifyCommand: '' } as unknown as Head;
-const reportOf = (text: string): Report => ({ ...REPORT, *rows() { yield { key: 'k', cells: [{ text }], records: [], faults: [] } as never; } });
+const reportOf = (text: string): Report => ({ ...REPORT, *rows() { yield { key: 'k', cells: [{ text }], records: [], faults: [] }; } });
 
 /** As a reader's terminal, browser, spreadsheet or Slack gets it. */
 const CHANNELS: Readonly<Record<string, (text: string) => string>> = {
@@ -44,7 +44,7 @@ const CHANNELS: Readonly<Record<string, (text: string) => string>> = {
   'page of a report': (text) => [...htmlOf(reportOf(text), HEAD)].join(''),
   'CSV of a report': (text) => [...csvOf(reportOf(text), HEAD)].join(''),
   'JSON lines of a report': (text) => [...jsonLinesOf(reportOf(text), HEAD)].join(''),
-  'page of the console': (text) => String(Reason({ change: { reason: text, requester: ['nhi:prod/a'] } as unknown as ChangeView })),
+  'page of the console': (text) => (Reason({ change: { reason: text, requester: ['nhi:prod/a'] } as unknown as ChangeView }) as { toString(): string }).toString(),
   Slack: (text) => JSON.stringify(glassMessage({ changeId: 'c', reviewBy: 't', reviewers: [], skipped: [], usedBy: 'person:sam', usersWords: { reason: text } } as never, () => undefined)),
   OCSF: (text) => lineOf({ desc: text }),
 };
