@@ -2,6 +2,7 @@
  * The page: shows what there is to decide on, and decides at the press of a button. What it shows is what the command shows, and it signs what the
  * command would sign: both ask the same functions.
  */
+import type { StandingApprovalView } from '../client/index.ts';
 import { changeIdSchema, personIdSchema } from '../protocol/values.ts';
 import { shownChange } from './change.ts';
 import { describeGrant, grantByPasskey, type Granting } from './grant.ts';
@@ -9,7 +10,7 @@ import { at, busy, field, read, say, showLines } from './page-parts.ts';
 import { enroll } from './passkey.ts';
 import { shownPolicy } from './policy.ts';
 import type { Shown, Verdict } from './shown.ts';
-import { sidecarDoor } from './sidecar.ts';
+import { sidecarDoor, type SidecarDoor } from './sidecar.ts';
 import { cardOf, ownStandings } from './standing.ts';
 
 /** What is shown now; null: nothing can be decided. */
@@ -94,15 +95,24 @@ async function grant(): Promise<void> {
 
 async function showStandings(): Promise<void> {
   clearStandings();
-  const door = sidecarDoor(read('token'));
+  const token = read('token');
+  const door = sidecarDoor(token);
   const all = await ownStandings(door);
+  // Whoever has written another token since is told of none of them.
+  if (read('token') !== token) return;
   if (all.length === 0) return say('open', 'You have approved nothing once for many times.');
-  at('standings').replaceChildren(...all.map((one) => cardOf(one, (why) => void busy(async () => {
+  at('standings').replaceChildren(...all.map((one) => standingCard(door, one)));
+}
+
+/** Once it is ended, what the sidecar answers takes its place, and what is written in the others stays. */
+function standingCard(door: SidecarDoor, one: StandingApprovalView): HTMLElement {
+  const card = cardOf(one, (why) => void busy(async () => {
     if (why === '') return say('bad', 'Revoking says why: it is recorded.');
-    const { approvalId, statement: { uses }, used } = await door.revokeStanding(one.approvalId, why);
-    await showStandings();
-    say('good', `${approvalId} approves nothing more. It was used ${used} of ${uses} times.`);
-  }))));
+    const ended = await door.revokeStanding(one.approvalId, why);
+    card.replaceWith(standingCard(door, ended));
+    say('good', `${ended.approvalId} approves nothing more. It was used ${ended.used} of ${ended.statement.uses} times.`);
+  }));
+  return card;
 }
 
 function clearStandings(): void {

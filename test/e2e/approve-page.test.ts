@@ -277,6 +277,7 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     await of(first).locator('button').click();
     await page.waitForSelector('#said.bad');
     expect(await page.textContent('#said')).toMatch(/^Revoking says why/);
+    await of(second).locator('input').fill('not yet');
     await of(first).locator('input').fill('the release was moved <b>');
     await of(first).locator('button').click();
     await page.waitForSelector('#said.good');
@@ -284,7 +285,8 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     const { standingApprovals } = await connect({ socket: layout.socket, token: layout.tokens.get('person:wei')! }).standingApprovals();
     expect(standingApprovals.find(({ approvalId }) => approvalId === first)?.revoked).toMatchObject({ by: 'person:wei', reason: 'the release was moved <b>' });
     expect(standingApprovals.find(({ approvalId }) => approvalId === second)?.revoked).toBeNull();
-    // What is over stands last, and offers nothing.
+    // What is over says so where it stands, and offers nothing; what was written beside another is kept.
+    expect(await of(second).locator('input').inputValue()).toBe('not yet');
     expect((await cards())[1]).toMatch(/revoked by person:wei.*the release was moved <b>/);
     expect(await of(first).locator('button, input').count()).toBe(0);
     // With another token it is somebody else's page.
