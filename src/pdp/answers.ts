@@ -1,6 +1,7 @@
 /** What each entrypoint owes. Anything else that policy says is a fault, not a decision. */
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
+import { parseBy } from '../protocol/compiled.ts';
 import { acceptanceSchema, decisionSchema, redecisionSchema, verificationSchema, type Acceptance, type Decision, type Redecision, type Verification } from '../protocol/decision.ts';
 import { EngineFault } from './fault.ts';
 import { proposalSchema, scheduleSchema, type ChangeInput, type Proposal, type Schedule } from './policy-input.ts';
@@ -51,7 +52,7 @@ export function asAcceptance(value: unknown): Acceptance {
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   if (value === null) throw new EngineFault('null-result', 'null where an object is due');
   if (typeof value !== 'object' || Array.isArray(value)) throw new EngineFault('not-an-object', `${Array.isArray(value) ? 'an array' : `a ${typeof value}`} where an object is due`);
-  const parsed = schema.safeParse(value);
+  const parsed = parseBy(schema, value);
   if (!parsed.success) {
     const issues = parsed.error.issues.slice(0, 3).map((issue) => `/${issue.path.join('/')}: ${issue.message}`);
     throw new EngineFault('malformed-result', issues.join('; ').slice(0, 300));

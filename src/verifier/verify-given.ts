@@ -7,6 +7,7 @@ import type { PopulationRow } from '../evidence/population.ts';
 import { conclusionOf, documentOf, exitOf, requiredUnder } from '../evidence/verification-document.ts';
 import { verifyEvidence, type EvidenceVerification } from '../evidence/verify.ts';
 import type { Violation } from '../evidence/violation.ts';
+import { inertJson } from '../protocol/plain.ts';
 import { TrustError } from '../protocol/trust-folder.ts';
 import { parseTime, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
@@ -95,7 +96,7 @@ function shown(verification: EvidenceVerification | PackVerification, directory:
     violations: workflow?.violations ?? [], violationCount: workflow?.violationCount ?? 0,
     head: head === null ? null : { origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('hex'), key: head.keyName },
     objects, firstAt, lastAt, population, pack: 'pack' in verification ? verification.pack : null, trust: trusted?.shown ?? null,
-    json: `${JSON.stringify(documentOf({ verification, required, directory, exit, trust: trusted?.trust.digest ?? null, attestation: null }), null, 2)}\n`, verifier: `countersign ${VERSION}`,
+    json: `${inertJson(JSON.stringify(documentOf({ verification, required, directory, exit, trust: trusted?.trust.digest ?? null, attestation: null }), null, 2))}\n`, verifier: `countersign ${VERSION}`,
   };
 }
 
