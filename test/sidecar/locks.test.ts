@@ -71,13 +71,18 @@ describe('a lock', () => {
     expect(problemIn(await lift('person:olga', lock.lockId)).code).toBe('no-such-lock');
   });
 
-  it.each([[{ reason: 'x' }], [{ nhi: CALLER }], [{ nhi: 'person:wei', reason: 'x' }], [{ nhi: null, reason: 'x' }], [{ connector: 'PG MAIN', reason: 'x' }], [{ nhi: CALLER, reason: '' }], [{ nhi: CALLER, reason: 'a\u001b[2J' }], [{ nhi: CALLER, reason: 'x', until: 'x' }]])(
+  it.each([[{ reason: 'x' }], [{ nhi: CALLER }], [{ nhi: 'person:wei', reason: 'x' }], [{ nhi: null, reason: 'x' }], [{ connector: 'PG MAIN', reason: 'x' }], [{ nhi: CALLER, reason: '' }], [{ nhi: CALLER, reason: 'x', until: 'x' }]])(
     '%j sets none',
     async (body) => {
       expect(problemIn(await sidecar.send('person:olga', 'POST', '/v1/locks', body)).code).toBe('invalid-request');
       expect(await listed('person:olga')).toEqual([]);
     },
   );
+
+  it('is set whatever was pasted into its reason: a space stands for what is not seen', async () => {
+    const lock = await set('person:olga', { nhi: CALLER, reason: 'a\u001b[2J' });
+    expect(sidecar.engine.locks().find(({ lockId }) => lockId === lock.lockId)?.reason).toBe('a [2J');
+  });
 
   it('is not lifted without a reason', async () => {
     const lock = await set('person:olga', { nhi: CALLER, reason: 'x' });
