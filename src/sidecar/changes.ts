@@ -23,6 +23,8 @@ import { viewOf } from './view.ts';
 import { maySeeAtRest, maySeeChange } from './visibility.ts';
 
 const LIST_LIMIT = 50;
+/** Changes of one list that are read at a time. */
+const READ_AHEAD = 8;
 
 type Asking = Pick<Call<Routes['requestChange'] | Routes['extendChange']>, 'by' | 'query' | 'idempotencyKey' | 'trace'>;
 
@@ -190,10 +192,21 @@ function waitingFor(engine: Engine, by: Authenticated, query: ListQuery, facts: 
 /** The `count` changes with the greatest ids, which is to say the youngest, greatest first. One at rest is read only where it may be one of them. */
 async function newest(engine: Engine, count: number, by: Authenticated, query: ListQuery, facts: Facts): Promise<ChangeState[]> {
   const found: ChangeState[] = [];
-  for (const changeId of engine.index.newest(query.cursor, { kind: query.kind, subject: query.subject, name: query.state, ...maySeeAtRest(by, facts) })) {
-    const state = await engine.find(changeId);
+  const ids = engine.index.newest(query.cursor, { kind: query.kind, subject: query.subject, name: query.state, ...maySeeAtRest(by, facts) })[Symbol.iterator]();
+  const reading: Promise<ChangeState | undefined>[] = [];
+  /** Of what is at rest each is read from files of its own: some at a time, and never more than may still be wanted. */
+  const readAhead = (): void => {
+    while (reading.length < Math.min(READ_AHEAD, count - found.length)) {
+      const next = ids.next();
+      if (next.done === true) return;
+      const one = engine.find(next.value);
+      one.catch(() => undefined);
+      reading.push(one);
+    }
+  };
+  for (readAhead(); reading.length > 0; readAhead()) {
+    const state = await reading.shift()!;
     if (state !== undefined && matches(told(state), query) && maySeeChange(by, state, facts)) found.push(state);
-    if (found.length === count) break;
   }
   return found;
 }
