@@ -13,9 +13,9 @@ export const systemClock: Clock = {
   },
 };
 
-/** Asking OpenSSL for some bytes costs as much as asking it for many: those of ids and salts, a few for each record, are drawn ahead. */
+/** Asking OpenSSL for some bytes costs as much as asking it for many: those of ids and salts, a few for each record, are drawn ahead. What is to be a secret is longer, and is nowhere before it is asked for. */
 const DRAWN_BYTES = 4_096;
-const AHEAD_BYTES_MAX = 64;
+const AHEAD_BYTES_MAX = 16;
 let drawn: Uint8Array = new Uint8Array(0);
 let given = 0;
 

@@ -1,5 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import type * as Crypto from 'node:crypto';
+import { describe, expect, it, vi } from 'vitest';
 import { systemRandom } from '../../src/sidecar/system.ts';
+
+const drawn = vi.hoisted((): number[] => []);
+vi.mock('node:crypto', async (original) => {
+  const crypto = await original<typeof Crypto>();
+  return { ...crypto, randomBytes: (length: number) => (drawn.push(length), crypto.randomBytes(length)) };
+});
 
 describe('the real randomness', () => {
   it('gives as many bytes as are asked for, never the same twice, and none that change afterwards', () => {
@@ -10,6 +17,15 @@ describe('the real randomness', () => {
     for (let n = 0; n < 500; n += 1) systemRandom(16).fill(0);
     expect(given.every((bytes, n) => kept[n]!.equals(bytes))).toBe(true);
     expect(given.every((bytes) => bytes.some((byte) => byte !== 0))).toBe(true);
+  });
+
+  it('draws those of ids and salts ahead, and none of a secret', () => {
+    drawn.length = 0;
+    for (let n = 0; n < 100; n += 1) systemRandom(16);
+    expect(drawn.length).toBeLessThanOrEqual(1);
+    drawn.length = 0;
+    expect(systemRandom(32).byteLength).toBe(32);
+    expect(drawn).toEqual([32]);
   });
 
   it('gives bytes of their own: nobody reaches what another was given through them', () => {
