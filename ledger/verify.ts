@@ -22,6 +22,8 @@ import { passRecords, type PassResult } from './verify-records.ts';
 
 /** Readings of a ledger that is being written meanwhile. */
 const READINGS_MAX = 5;
+/** Between the first file that a new checkpoint covers and the last that it does not, a writer takes milliseconds, and on a busy machine more. */
+const PAUSE_MS = 500;
 
 /** Rules about what the records mean, which the ledger itself does not know. */
 export interface RuleSet {
@@ -48,6 +50,11 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal;
   /** Checks bundles elsewhere, such as in other threads, ahead of what is verified here. What is found is the same without it. */
   readonly checker?: BundleChecker;
+  /**
+   * Waits before a ledger that failed is read once more. A writer puts files in their places one by one: for a moment there is more in the folder than
+   * its checkpoint accounts for. Default: half a second. Null for a folder that nobody can be writing, which is read once.
+   */
+  readonly pause?: (() => Promise<void>) | null;
 }
 
 export interface Verification {
@@ -70,12 +77,20 @@ export interface Verification {
  * the reason of `signal` once it is aborted.
  */
 export async function verifyLedger(options: VerifyOptions): Promise<Verification> {
+  const { pause = () => new Promise<void>((resolve) => void setTimeout(resolve, PAUSE_MS)) } = options;
+  let before: string | undefined;
   for (let reading = 1; ; reading++) {
     const note = await readNote(options);
     const verification = await verifyOnce(options, note);
-    const isFailing = verification.verdicts.some(({ name, status }) => (name === 'INTEGRITY' || name === 'COMPLETENESS') && status === 'fails');
+    const failing = verification.verdicts.filter(({ name, status }) => (name === 'INTEGRITY' || name === 'COMPLETENESS') && status === 'fails');
+    if (failing.length === 0 || reading === READINGS_MAX) return verification;
+    const fault = failing.find(({ name }) => name === 'INTEGRITY')?.message;
     // A ledger that is being written moves on under a slow reader. One that is not reads the same twice.
-    if (!isFailing || reading === READINGS_MAX || note === (await readNote(options))) return verification;
+    if (note === (await readNote(options))) {
+      if (fault === undefined || fault === before || pause === null) return verification;
+      await pause();
+    }
+    before = fault;
   }
 }
 

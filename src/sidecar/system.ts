@@ -16,15 +16,19 @@ export const systemClock: Clock = {
 /** Asking OpenSSL for some bytes costs as much as asking it for many: those of ids and salts, a few for each record, are drawn ahead. What is to be a secret is longer, and is nowhere before it is asked for. */
 const DRAWN_BYTES = 4_096;
 const AHEAD_BYTES_MAX = 16;
-let drawn: Uint8Array = new Uint8Array(0);
-let given = 0;
 
 /** Bytes that are given to one caller are given to no other, and are not kept here. */
-export const systemRandom: RandomBytes = (length) => {
-  if (length > AHEAD_BYTES_MAX) return randomBytes(length);
-  if (given + length > drawn.byteLength) [drawn, given] = [randomBytes(DRAWN_BYTES), 0];
-  const bytes = Uint8Array.prototype.slice.call(drawn, given, given + length);
-  drawn.fill(0, given, given + length);
-  given += length;
-  return bytes;
-};
+export function drawnAhead(draw: RandomBytes): RandomBytes {
+  let drawn: Uint8Array = new Uint8Array(0);
+  let given = 0;
+  return (length) => {
+    if (length > AHEAD_BYTES_MAX) return draw(length);
+    if (given + length > drawn.byteLength) [drawn, given] = [draw(DRAWN_BYTES), 0];
+    const bytes = Uint8Array.prototype.slice.call(drawn, given, given + length);
+    drawn.fill(0, given, given + length);
+    given += length;
+    return bytes;
+  };
+}
+
+export const systemRandom: RandomBytes = drawnAhead(randomBytes);

@@ -5,7 +5,7 @@ import {
   type LedgerRecord, type RuleSet, type TrustPolicy, type Verdict,
 } from '../../ledger/index.ts';
 import { FaultyDisk } from './faulty-disk.ts';
-import { AT_MS, draft, fill, open, ORIGIN, signer, signerOf, verdict, verify } from './ledger-fixture.ts';
+import { appendOne, AT_MS, draft, fill, open, ORIGIN, signer, signerOf, verdict, verify } from './ledger-fixture.ts';
 
 const REQUIRED = ['INTEGRITY', 'SIGNATURE', 'COMPLETENESS'];
 
@@ -68,6 +68,48 @@ describe('a ledger that nobody has touched', () => {
     });
     expect(exitCodeOf(verification.verdicts, REQUIRED)).toBe(0);
     await log.close();
+  });
+
+  it('holds for a reader who looks between any two steps of a writer, once the writer has gone on', async () => {
+    const before = await ledger(20);
+    const append = async (disk: FaultyDisk): Promise<void> => {
+      const log = await open(disk);
+      await Promise.all([20, 21, 22].map((i) => appendOne(log, i, { checkpoint: true }).durable)).finally(() => log.close());
+    };
+    const after = before.reboot();
+    await append(after);
+    const failed: string[] = [];
+    for (let step = 1; step <= after.operations; step += 1) {
+      const seen = before.reboot();
+      seen.failAt = step;
+      await append(seen).catch(() => undefined);
+      const between = seen.reboot();
+      const alone = verdict(await verify(between, { pause: null }), 'INTEGRITY');
+      if (alone.status === 'fails') failed.push(alone.message);
+      const verification = await verify(between, {
+        pause: () => {
+          between.files.clear();
+          for (const [path, bytes] of after.files) between.files.set(path, bytes);
+          return Promise.resolve();
+        },
+      });
+      expect(exitCodeOf(verification.verdicts, REQUIRED), `before step ${step}: ${alone.message}`).toBe(0);
+    }
+    expect(failed).toEqual(expect.arrayContaining([
+      expect.stringContaining('"tile/entries/000.p/23": nothing under the checkpoint of 20 records accounts for it'),
+      expect.stringContaining('"tile/entries/000.p/20": nothing under the checkpoint of 23 records accounts for it'),
+    ]));
+  });
+
+  it('is read once more, and no more, where nobody goes on with it', async () => {
+    const disk = await ledger(20);
+    disk.files.set('ledger/stray', Buffer.from('x'));
+    let pauses = 0;
+    const pause = (): Promise<void> => (pauses++, Promise.resolve());
+    expect(verdict(await verify(disk, { pause }), 'INTEGRITY').message).toContain('unexpected file "stray"');
+    expect(pauses).toBe(1);
+    expect(verdict(await verify(await ledger(20), { pause, minSize: 21 }), 'COMPLETENESS').status).toBe('fails');
+    expect(pauses).toBe(1);
   });
 
   it('gives each record and its objects to the rules, in order, once it has been checked', async () => {
