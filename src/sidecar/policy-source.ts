@@ -40,7 +40,7 @@ export interface PolicySource {
   readonly pdp: LivePdp;
   /** Looks now, and from here on by itself. */
   follow(activation: Activation): void;
-  /** Resolves after a look that begins now, whatever came of it. */
+  /** Resolves after a look that begins now, or after what is under way, whatever came of it. */
   look(): Promise<void>;
   /** Resolves once a bundle that waited for people is in force, where they have let it. */
   settle(): Promise<void>;
@@ -56,7 +56,7 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
   let failures = 0;
   let activation: Activation | null = null;
   let cancel: () => void = () => undefined;
-  let looking: Promise<void> | null = null;
+  let last: Promise<void> = Promise.resolve();
   /** It is good, and not in force: people must let it (`why`), or they have and it came to nothing so far (null). */
   let waiting: { readonly archive: Uint8Array; readonly why: string | null } | null = null;
   /** What was kept before one that is not in force took its place, or may have; `archive` null where there was none. */
@@ -154,14 +154,13 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
 
   /** What people decided on is taken again; what it came to then is told as of a look. */
   async function takeWaiting(): Promise<void> {
-    if (waiting === null || activation === null || stopping.signal.aborted) return;
+    if (waiting === null || activation === null) return;
     await tryToTake(waiting.archive, activation);
   }
 
-  function look(): Promise<void> {
-    looking ??= fetchAndTake().finally(() => (looking = null));
-    return looking;
-  }
+  /** One at a time, each begun after it was asked for: what is under way may have read what was replaced since. */
+  const inTurn = (work: () => Promise<void>): Promise<void> => (last = last.then(() => (stopping.signal.aborted ? undefined : work())));
+  const look = (): Promise<void> => inTurn(fetchAndTake);
 
   function later(): void {
     if (stopping.signal.aborted) return;
@@ -173,11 +172,7 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
 
   return {
     pdp, look,
-    async settle() {
-      while (looking !== null) await looking;
-      looking = takeWaiting().finally(() => (looking = null));
-      await looking;
-    },
+    settle: () => inTurn(takeWaiting),
     follow(by) {
       activation = by;
       void look().then(later);
@@ -189,7 +184,7 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
     async stop() {
       stopping.abort();
       cancel();
-      await looking;
+      await last;
     },
   };
 }

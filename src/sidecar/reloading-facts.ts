@@ -5,7 +5,7 @@ import { FactsError, type Facts } from '../facts/load.ts';
 
 export interface ReloadingFacts {
   current(): Facts;
-  /** Looks at the files now. Never rejects: facts that cannot be believed change nothing, and grow old. */
+  /** Looks at the files now, or after a look that is under way. Never rejects: facts that cannot be believed change nothing, and grow old. */
   reload(): Promise<void>;
   /** The files and lines that kept the last look from being taken; null while what the files say is in force. */
   trouble(): string | null;
@@ -26,7 +26,7 @@ export async function openFacts(options: { load: (nowMs: number) => Promise<Fact
   let cancel: () => void = () => undefined;
   let closed = false;
   let trouble: string | null = null;
-  const reload = async (): Promise<void> => {
+  const read = async (): Promise<void> => {
     try {
       const next = await load(clock.nowMs());
       trouble = null;
@@ -41,6 +41,9 @@ export async function openFacts(options: { load: (nowMs: number) => Promise<Fact
       logger.warn({ error: error instanceof Error ? error.message : String(error) }, 'the facts files cannot be believed; the facts before stay in force');
     }
   };
+  let last: Promise<void> = Promise.resolve();
+  /** One after another: what is under way may have read what was replaced since, and must not be taken after it. */
+  const reload = (): Promise<void> => (last = last.then(read));
   const later = (): void => {
     cancel = clock.after(everyMs, () => {
       void reload().then(() => {

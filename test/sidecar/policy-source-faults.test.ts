@@ -67,7 +67,7 @@ async function waiting(): Promise<{ on: Surroundings; source: PolicySource }> {
   await source.look();
   expect(source.state()).toEqual({ ok: true, message: 'revision 17 is in force; revision 18 waits for approval' });
   await source.look();
-  expect(on.asked).toEqual([null, '17', '18']);
+  expect(on.asked).toEqual([null, '17', '17', '18']);
   return { on, source };
 }
 

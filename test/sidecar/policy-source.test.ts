@@ -110,7 +110,7 @@ describe('a bundle that is fetched', () => {
     const change = await clientOf(sidecar).request(GRANT, { waitSeconds: 20 });
     expect(change.state).toBe('pending');
 
-    await sidecar.reload();
+    // Once as it started, and once as it was asked to.
     expect(seen.map(({ etag, token, status }) => [etag, token, status()])).toEqual([[undefined, 'Bearer abc.def', 200], ['"one"', 'Bearer abc.def', 304]]);
     expect((await activations(sidecar)).length).toBe(2);
 
@@ -192,6 +192,19 @@ describe('a bundle that is fetched', () => {
     expect(await readiness(sidecar)).toMatchObject({ ready: true, source: 'revision 17 is in force' });
     other.closeAllConnections();
     await new Promise((resolve) => other.close(resolve));
+  });
+
+  it('is looked for anew by whoever asks for it while an older look is under way', async () => {
+    const [older, newer] = [serving(await archive('17')), serving(await archive('18'))];
+    const arrived = new Promise<() => void>((resolve) => {
+      answer = (request, response) => {
+        answer = newer;
+        resolve(() => older(request, response));
+      };
+    });
+    const starting = start();
+    (await arrived)();
+    expect(await readiness(await starting)).toMatchObject({ ready: true, source: 'revision 18 is in force' });
   });
 
   it('was never there: nothing is gained, and what was given is taken back', async () => {

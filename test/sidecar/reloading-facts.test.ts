@@ -40,6 +40,24 @@ describe('facts that follow their files', () => {
     expect(facts.current().value).toEqual(OTHER);
   });
 
+  it('are what was read last, also where an older reading takes longer', async () => {
+    const readings: ((value: FactsValue) => void)[] = [];
+    const world = setUp();
+    const load = (atMs: number): Promise<Facts> => new Promise((resolve) => void readings.push((value) => resolve(factsOf(value, atMs))));
+    const opening = openFacts({ load, clock: world.clock, everyMs: 60_000, logger: { info: () => undefined, warn: () => undefined, error: () => undefined } });
+    readings.shift()!(EMPTY);
+    const facts = await opening;
+    const [older, newer] = [facts.reload(), facts.reload()];
+    await Promise.resolve();
+    expect(readings).toHaveLength(1);
+    readings.shift()!(EMPTY);
+    await older;
+    await Promise.resolve();
+    readings.shift()!(OTHER);
+    await newer;
+    expect(facts.current().value).toEqual(OTHER);
+  });
+
   it('stay the very same object while the files say the same, so that they are recorded once', async () => {
     const world = setUp();
     const facts = await world.open();
