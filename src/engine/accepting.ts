@@ -32,11 +32,11 @@ const ANSWER_BYTES_MAX = 45_000;
  * @throws LedgerError nothing was added
  */
 export async function acceptApproval(context: EngineContext, changeId: string, approve: Approve, isDue: () => boolean = () => true): Promise<Accepted> {
-  const { clock, logger, pdp, store } = context;
+  const { logger, pdp, store } = context;
   for (;;) {
     const state = await store.load(changeId);
     if (!isDue()) return { ok: false, code: 'not-expected', message: 'it is not due any more' };
-    const first = decide(state ?? null, approve, clock.nowMs());
+    const first = decide(state ?? null, approve, store.nextAtMs());
     const statement = state === undefined ? null : statementIn(approve.approval, state);
     const other = state === undefined || statement === null || !first.ok || first.events.length === 0 ? null : whyNoOtherPerson(context, state, statement);
     if (other !== null) return other;
@@ -66,7 +66,7 @@ function canJudge({ pdp }: EngineContext): boolean {
 /** @throws EngineFault */
 async function judge(context: EngineContext, state: ChangeState, { approver }: ApprovalStatement): Promise<{ readonly judged: Judged; readonly input: Uint8Array }> {
   const locks = locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason }));
-  const question = buildAcceptInput(state, approver, { nowMs: context.clock.nowMs(), facts: context.facts(), connectors: context.connectors, locks, extended: extendedBy(context, state), namedByFloor: isNamedByFloor(context, state, approver) });
+  const question = buildAcceptInput(state, approver, { nowMs: context.store.nextAtMs(), facts: context.facts(), connectors: context.connectors, locks, extended: extendedBy(context, state), namedByFloor: isNamedByFloor(context, state, approver) });
   const input = saltedInput(context, question);
   // Before policy is asked: other facts may be in force when it answers.
   const provenance = provenanceOf(context, input);

@@ -1,4 +1,4 @@
-/** Asks policy, on the facts as they are now, and keeps what was asked: enough to ask again and get the same. */
+/** Asks policy, on the facts as they are now and as of the record that its answer will be in, and keeps what was asked: enough to ask again and get the same. */
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { systemOf } from '../change/derive.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
@@ -106,7 +106,7 @@ export function askToVerify(context: EngineContext, state: ChangeState): Promise
 }
 
 async function verifyOnce(context: EngineContext, state: ChangeState): Promise<Judged> {
-  const input = buildVerificationInput(state, context.facts(), context.clock.nowMs());
+  const input = buildVerificationInput(state, context.facts(), context.store.nextAtMs());
   if (input === null) throw new Error('nothing is to be verified');
   const bytes = saltedInput(context, input);
   // Facts may be loaded anew while policy thinks: the question was made of those that are in force now.
@@ -117,7 +117,7 @@ async function verifyOnce(context: EngineContext, state: ChangeState): Promise<J
 function inputOf(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): ChangeInput {
   const step = phase === 'dispatch' ? stepOf(state) : null;
   return buildChangeInput({
-    phase, nowMs: context.clock.nowMs(), state, plan, before: state.before,
+    phase, nowMs: context.store.nextAtMs(), state, plan, before: state.before,
     step: step === null ? null : { action: step.action, number: state.finished.length + 1 },
     account: plan?.steps[0]?.account ?? null, facts: context.facts(), connectors: context.connectors, parent: parentOf(context, state), extended: extendedBy(context, state),
     recent: context.store.recent({ changeId: state.changeId, atMs: state.requestedAtMs, subject: state.request.subject, requester: state.requester }),

@@ -83,9 +83,9 @@ function belowFloor({ trust: { requirements } }: EngineContext, request: ChangeR
 function questionOf(context: EngineContext, requester: readonly string[], request: ChangeRequest, extended: ChangeState | null): ChangeInput {
   const connector = systemOf(request)?.connector ?? null;
   return buildChangeInput({
-    phase: 'request', nowMs: context.clock.nowMs(), state: { changeId: NO_CHANGE, revision: 1, request, requester }, plan: null, step: null, before: null,
+    phase: 'request', nowMs: context.store.nextAtMs(), state: { changeId: NO_CHANGE, revision: 1, request, requester }, plan: null, step: null, before: null,
     account: accountOf(context, request) ?? null, facts: context.facts(), connectors: context.connectors, parent: null, extended,
-    recent: context.store.recent({ changeId: null, atMs: context.clock.nowMs(), subject: request.subject, requester }),
+    recent: context.store.recent({ changeId: null, atMs: context.store.nextAtMs(), subject: request.subject, requester }),
     locks: locksOn(context.store.locks(), request.subject, connector).map(({ lockId, reason }) => ({ lockId, reason })),
   });
 }

@@ -191,7 +191,7 @@ async function propose(context: EngineContext, finding: OpenFinding): Promise<vo
   const facts = context.facts();
   const identity = finding.nhi === null ? undefined : facts.inventory.get(finding.nhi);
   const { asked, provenance, bytes } = await underOneBundle(context, async () => {
-    const input = buildReconcileInput(finding, facts, clock.nowMs());
+    const input = buildReconcileInput(finding, facts, store.nextAtMs());
     const bytes = saltedInput(context, input);
     // Before policy is asked: other facts may be in force when it answers.
     const provenance = provenanceOf(context, bytes);

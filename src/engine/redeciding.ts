@@ -215,7 +215,7 @@ function canAnswer({ pdp }: EngineContext): boolean {
 /** @throws EngineFault */
 async function askAbout(context: EngineContext, state: ChangeState): Promise<Asked> {
   const locks = locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason }));
-  const asked = buildLeaseInput(state, { nowMs: context.clock.nowMs(), facts: context.facts(), connectors: context.connectors, locks });
+  const asked = buildLeaseInput(state, { nowMs: context.store.nextAtMs(), facts: context.facts(), connectors: context.connectors, locks });
   const input = saltedInput(context, asked);
   // Before policy is asked: other facts may be in force when it answers.
   const provenance = provenanceOf(context, input);

@@ -129,10 +129,11 @@ export class Story {
     return signDsse(REVOKE_ORDER_TYPE, deriveRevokeOrder(this.now.plan!, EXECUTOR, this.nowMs, 'compensation', SIDECAR)!, ticketSigner);
   }
 
-  authorise(): Decided {
+  /** @param clockMs by which the ticket is made */
+  authorise(clockMs = this.nowMs): Decided {
     const { plan } = this.now;
     const audience = plan!.caller === undefined ? EXECUTOR : callerIdOf(plan!.caller.key);
-    const ticket = deriveActTicket(this.now, plan!, stepOf(this.now)!, audience, this.nowMs, 300);
+    const ticket = deriveActTicket(this.now, plan!, stepOf(this.now)!, audience, clockMs, 300);
     return this.try({ type: 'authoriseAct', by: SIDECAR, ticket: signDsse(TICKET_TYPE, ticket, ticketSigner), order: this.now.plan!.lease === null ? null : this.order() });
   }
 
