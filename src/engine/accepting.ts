@@ -2,7 +2,6 @@
  * An approval is taken once policy has said that this person may approve this plan, on the facts of the moment. What the change itself asks of an approval
  * (by whom, of which plan, in time) is decided first and stands whatever policy says: it only ever refuses more. A rejection is not its matter.
  */
-import { canonicalBytes } from '../../ledger/index.ts';
 import { decide, type Command, type Judged } from '../change/decide.ts';
 import { systemOf } from '../change/derive.ts';
 import type { ChangeState } from '../change/state.ts';
@@ -16,13 +15,11 @@ import type { EngineContext } from './engine.ts';
 import { extendedBy } from './extending.ts';
 import { locksOn } from './locks.ts';
 import { isNamedByFloor } from './own-floor.ts';
+import { recordable } from './room.ts';
 import type { Applied } from './store.ts';
 
 type Approve = Extract<Command, { type: 'approve' }>;
 export type Accepted = Applied | { readonly ok: false; readonly code: 'approval-not-judged'; readonly message: string };
-
-/** An answer is part of a record, which has 60 KiB for everything. */
-const ANSWER_BYTES_MAX = 45_000;
 
 /**
  * Sequences the approval with policy's answer about it, in one append; or says why not, and nothing was recorded. The answer is about the change, the facts and
@@ -70,7 +67,6 @@ async function judge(context: EngineContext, state: ChangeState, { approver }: A
   const input = saltedInput(context, question);
   // Before policy is asked: other facts may be in force when it answers.
   const provenance = provenanceOf(context, input);
-  const acceptance = await context.pdp.accept(question);
-  if (canonicalBytes(acceptance).length > ANSWER_BYTES_MAX) throw new EngineFault('malformed-result', `an answer of more than ${ANSWER_BYTES_MAX} bytes`);
+  const acceptance = recordable(await context.pdp.accept(question));
   return { judged: { by: context.self, acceptance, provenance }, input };
 }
