@@ -120,7 +120,7 @@ it('a lease that is over by the records, and runs by the clock, is taken back wh
   await setAheadAndBack(2 * HOUR);
   expect(sidecar.engine.get(id)!.lease!.endsAtMs).toBeLessThan(sidecar.engine.locks()[0]!.atMs);
   effect = 'revoke';
-  sidecar.load({ ...sidecar.facts, digests: { ...sidecar.facts.digests, inventory: `sha256:${'7'.repeat(64)}` } } as typeof sidecar.facts);
+  sidecar.load({ ...sidecar.facts, digests: { ...sidecar.facts.digests, inventory: `sha256:${'7'.repeat(64)}` } });
   await comesTo(id, 'revoked');
 });
 

@@ -48,7 +48,7 @@ function signed(document: object, schema: z.ZodType): Dsse {
 /** By the largest passkey's answer that is read. */
 function byPasskey(document: object, schema: z.ZodType): Dsse {
   const assertion = { authenticatorData: Buffer.alloc(4_096), clientDataJSON: Buffer.alloc(6_144), signature: Buffer.alloc(1_800) };
-  return passkeyEnvelope(canonicalBytes(schema.parse(document) as object), 'k'.repeat(200), assertion);
+  return passkeyEnvelope(canonicalBytes(schema.parse(document)), 'k'.repeat(200), assertion);
 }
 const loose = z.looseObject({});
 
