@@ -10,7 +10,7 @@ import { EngineFault } from '../pdp/fault.ts';
 import type { ApprovalStatement } from '../protocol/signed.ts';
 import { statementIn } from '../protocol/standing-approval.ts';
 import { whyNoOtherPerson } from './approving.ts';
-import { provenanceOf, saltedInput } from './ask.ts';
+import { asOfRecord, provenanceOf, saltedInput } from './ask.ts';
 import type { EngineContext } from './engine.ts';
 import { extendedBy } from './extending.ts';
 import { locksOn } from './locks.ts';
@@ -63,7 +63,7 @@ function canJudge({ pdp }: EngineContext): boolean {
 /** @throws EngineFault */
 async function judge(context: EngineContext, state: ChangeState, { approver }: ApprovalStatement): Promise<{ readonly judged: Judged; readonly input: Uint8Array }> {
   const locks = locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason }));
-  const question = buildAcceptInput(state, approver, { nowMs: context.store.nextAtMs(), facts: context.facts(), connectors: context.connectors, locks, extended: extendedBy(context, state), namedByFloor: isNamedByFloor(context, state, approver) });
+  const question = buildAcceptInput(state, approver, { ...asOfRecord(context), connectors: context.connectors, locks, extended: extendedBy(context, state), namedByFloor: isNamedByFloor(context, state, approver) });
   const input = saltedInput(context, question);
   // Before policy is asked: other facts may be in force when it answers.
   const provenance = provenanceOf(context, input);

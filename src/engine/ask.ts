@@ -3,6 +3,7 @@ import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { systemOf } from '../change/derive.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { consumersOf } from '../facts/calendar.ts';
+import type { Facts } from '../facts/load.ts';
 import { buildChangeInput, buildVerificationInput } from '../pdp/build-input.ts';
 import type { Pdp } from '../pdp/engine.ts';
 import { EngineFault } from '../pdp/fault.ts';
@@ -113,12 +114,19 @@ async function verifyOnce(context: EngineContext, state: ChangeState): Promise<J
   return { verification: recordable(await context.pdp.verify(input)), provenance, input: bytes };
 }
 
+/** As of when policy is asked: of the record that its answer will be in, with facts that are as old as they are by the clock, which they were loaded by. */
+export function asOfRecord({ store, clock, facts }: Pick<EngineContext, 'store' | 'clock' | 'facts'>): { readonly nowMs: number; readonly facts: Facts } {
+  const [nowMs, known] = [store.nextAtMs(), facts()];
+  const lateMs = nowMs - clock.nowMs();
+  return { nowMs, facts: lateMs <= 0 ? known : { ...known, loadedAtMs: known.loadedAtMs + lateMs } };
+}
+
 function inputOf(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): ChangeInput {
   const step = phase === 'dispatch' ? stepOf(state) : null;
   return buildChangeInput({
-    phase, nowMs: context.store.nextAtMs(), state, plan, before: state.before,
+    phase, ...asOfRecord(context), state, plan, before: state.before,
     step: step === null ? null : { action: step.action, number: state.finished.length + 1 },
-    account: plan?.steps[0]?.account ?? null, facts: context.facts(), connectors: context.connectors, parent: parentOf(context, state), extended: extendedBy(context, state),
+    account: plan?.steps[0]?.account ?? null, connectors: context.connectors, parent: parentOf(context, state), extended: extendedBy(context, state),
     recent: context.store.recent({ changeId: state.changeId, atMs: state.requestedAtMs, subject: state.request.subject, requester: state.requester }),
     locks: locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason })),
   });

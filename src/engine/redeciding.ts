@@ -14,7 +14,7 @@ import { mayRevoke } from '../identity/authority.ts';
 import { buildLeaseInput } from '../pdp/build-input.ts';
 import { EngineFault, type EngineFaultCode } from '../pdp/fault.ts';
 import type { Provenance, Redecision } from '../protocol/decision.ts';
-import { provenanceOf, saltedInput } from './ask.ts';
+import { asOfRecord, provenanceOf, saltedInput } from './ask.ts';
 import { orderEarly, revokeNow } from './early.ts';
 import type { Answer, EngineContext } from './engine.ts';
 import { locksOn } from './locks.ts';
@@ -214,7 +214,7 @@ function canAnswer({ pdp }: EngineContext): boolean {
 /** @throws EngineFault */
 async function askAbout(context: EngineContext, state: ChangeState): Promise<Asked> {
   const locks = locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason }));
-  const asked = buildLeaseInput(state, { nowMs: context.store.nextAtMs(), facts: context.facts(), connectors: context.connectors, locks });
+  const asked = buildLeaseInput(state, { ...asOfRecord(context), connectors: context.connectors, locks });
   const input = saltedInput(context, asked);
   // Before policy is asked: other facts may be in force when it answers.
   const provenance = provenanceOf(context, input);

@@ -85,6 +85,8 @@ it('policy is asked as of the record that its answer will be in', async () => {
   await comesTo(change.id, 'active');
   expect(asked.map(({ phase }) => phase)).toEqual(expect.arrayContaining(['request', 'dispatch']));
   expect(asked.every(({ nowMs }) => nowMs >= lateMs)).toBe(true);
+  // Facts have not become older for it.
+  expect(Math.max(...asked.map(({ facts }) => facts.ageMs))).toBeLessThan(HOUR / 2);
 });
 
 it('an approval that begins by the records, and not yet by the clock, is not taken unless policy accepts it', async () => {
