@@ -83,6 +83,7 @@ export type Command =
   | { readonly type: 'openFinding'; readonly by: string; readonly code: FindingCode; readonly message: string; readonly owner: string | null }
   | { readonly type: 'closeFinding'; readonly by: string; readonly code: FindingCode };
 
+/** @param nowMs the time of the record that the events will have, by which they are folded; for what others hold to their clocks, that of ours */
 export function decide(state: ChangeState | null, command: Command, nowMs: number): Decided {
   if (command.type === 'request') {
     if (state !== null) return no('already-exists', 'a change of this id exists');
@@ -338,7 +339,7 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
   const step = stepOf(state);
   if (!mayDispatch(state, nowMs) || state.plan === null || step === null || ticket.kind !== 'act') return no('not-expected', `no step is due in ${state.name}`);
   if (ticket.stepId !== step.stepId) return no('not-expected', `${step.stepId} is due, not ${ticket.stepId}`);
-  if (!isInPlannedWindow(state.plan, ticket, step.action)) return no('not-expected', 'the ticket reaches beyond the planned window');
+  if (!isInPlannedWindow(state.plan, ticket, step.action, nowMs)) return no('not-expected', 'the ticket reaches beyond the planned window');
   if (ticket.planDigest !== state.planDigest || planDigest(state.plan) !== state.planDigest) return no('plan-changed', 'the ticket is for another plan');
   if (state.dispatch === null || state.dispatch.planDigest !== state.planDigest || nowMs - state.dispatch.atMs > DISPATCH_FRESH_MS) {
     return no('stale-decision', 'policy has not decided this plan just now');
@@ -346,19 +347,21 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
   const requirement = enforcedUnder(state.decision, state.requirement);
   const isApproved = requirement.approvers === null || isSatisfied(requirement.approvers, approvedBy(state, nowMs));
   if (!requirementIsMet(state, nowMs)) return no('not-approved', 'the approvals do not meet the requirement');
+  // Whoever holds to tickets and ends of leases does so by a clock of their own: a record that is later than ours moves no end.
+  const fromMs = Math.min(nowMs, parseTime(ticket.notBefore));
   const known = state.lease ?? state.extension;
   if (state.plan.extends !== undefined) {
-    const why = whyNotAuthorised(state, command.extended ?? null, nowMs);
+    const why = whyNotAuthorised(state, command.extended ?? null, fromMs);
     if (why !== null) return no('not-expected', why);
   }
-  const latestMs = known?.endsAtMs ?? leaseEndMs(state.plan, nowMs);
+  const latestMs = known?.endsAtMs ?? leaseEndMs(state.plan, fromMs);
   const order = known?.order ?? command.order;
   if (latestMs !== null && order === null) return no('not-expected', 'no order to end the lease');
   const lease = latestMs === null || order === null ? null : leaseOf(order);
   if (lease !== null && latestMs !== null) {
     // The order was signed a moment before this is decided: it may end the lease that much earlier, never later.
     const endsAtMs = parseTime(lease.endsAt);
-    if (nowMs >= endsAtMs) return no('too-late', 'the access would be over before it began');
+    if (fromMs >= endsAtMs) return no('too-late', 'the access would be over before it began');
     if (lease.epoch !== (state.plan.extends?.epoch ?? 1) || lease.leaseId !== state.plan.lease?.leaseId) return no('not-expected', 'the order is of another lease, or of another epoch of it');
     const observed = state.decision?.observed;
     if (observed !== undefined && endsAtMs > parseTime(observed.until)) return no('stale-decision', `the lease would outlast what is under observe until ${observed.until}`);
@@ -396,9 +399,9 @@ function decideExtension(state: ChangeState, { by, extension: { changeId, reques
 }
 
 /** Whether a ticket can be acted on in the planned window only. What takes away is held up by none. */
-function isInPlannedWindow(plan: Plan, ticket: ActTicket, action: ActTicket['step']['action']): boolean {
+function isInPlannedWindow(plan: Plan, ticket: ActTicket, action: ActTicket['step']['action'], nowMs: number): boolean {
   if (plan.window === undefined || takesAway(action)) return true;
-  return ticket.notBefore >= plan.window.opensAt && ticket.notAfter <= plan.window.closesAt && ticket.notBefore < ticket.notAfter;
+  return nowMs <= parseTime(plan.window.closesAt) && ticket.notBefore >= plan.window.opensAt && ticket.notAfter <= plan.window.closesAt && ticket.notBefore < ticket.notAfter;
 }
 
 function leaseOf(order: Dsse): { leaseId: string; epoch: number; endsAt: string; order: Dsse } {

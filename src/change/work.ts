@@ -82,24 +82,29 @@ const NOTHING: Due = { work: null, wakeAtMs: null };
 const now = (work: Work): Due => ({ work, wakeAtMs: null });
 const at = (wakeAtMs: number): Due => ({ work: null, wakeAtMs });
 
-/** The next piece of work of one change, at `nowMs`. That a review or a rotation is overdue is said when nothing else is to be done: it holds up no revoke. */
-export function nextWork(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
-  const due = nextOf(state, nowMs, limits);
+/**
+ * The next piece of work of one change, at `nowMs`. That a review or a rotation is overdue is said when nothing else is to be done: it holds up no revoke.
+ *
+ * @param recordMs of the next record, which a clock that was set back does not make earlier. What is to come waits for the clock; that people's time to decide or
+ *   a window is over is judged by this, as what would be recorded in it is: or the change would wait for what is taken no more
+ */
+export function nextWork(state: ChangeState, nowMs: number, limits: WorkLimits, recordMs = nowMs): Due {
+  const due = nextOf(state, nowMs, limits, recordMs);
   const debt = nextDebt(state);
   if (debt === null || due.work !== null) return due;
   return nowMs >= debt.byMs ? now({ do: 'debtOverdue', debt }) : at(soonest(due.wakeAtMs, debt.byMs)!);
 }
 
-function nextOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
+function nextOf(state: ChangeState, nowMs: number, limits: WorkLimits, recordMs: number): Due {
   if (state.ended !== null) return state.window === 'opened' ? now({ do: 'closeWindow' }) : NOTHING;
   const overdue = overdueAt(state, limits);
   const ordered = state.revokes.length > 0;
   if (overdue !== null && nowMs >= overdue && (!ordered || !state.findings.has('revoke-overdue'))) return now({ do: 'overdue' });
   if (ordered) return { work: { do: 'publishRevoke' }, wakeAtMs: state.findings.has('revoke-overdue') ? null : overdue };
-  const closing = closingOf(state, nowMs);
+  const closing = closingOf(state, recordMs);
   if (closing.work !== null) return closing;
   if (state.superseded.length > 0) return { work: { do: 'disarm' }, wakeAtMs: overdue };
-  const due = state.adoptedFrom === null ? workOf(state, nowMs, limits) : adopted(state, nowMs, limits);
+  const due = state.adoptedFrom === null ? workOf(state, nowMs, limits, recordMs) : adopted(state, nowMs, limits, recordMs);
   return { work: due.work, wakeAtMs: soonest(due.wakeAtMs, closing.wakeAtMs, due.work === null ? overdue : null) };
 }
 
@@ -109,11 +114,11 @@ function soonest(...times: readonly (number | null)[]): number | null {
 }
 
 /** A window that was opened is closed when its time has come, or when nothing of the change needs it any more. */
-function closingOf(state: ChangeState, nowMs: number): Due {
+function closingOf(state: ChangeState, recordMs: number): Due {
   if (state.window !== 'opened' || state.plan?.window === undefined) return NOTHING;
   const closesAtMs = parseTime(state.plan.window.closesAt);
   const finished = FINAL_STATES.has(state.name) || state.name === 'active' || state.name === 'done';
-  return finished || nowMs >= closesAtMs ? now({ do: 'closeWindow' }) : at(closesAtMs);
+  return finished || recordMs >= closesAtMs ? now({ do: 'closeWindow' }) : at(closesAtMs);
 }
 
 /** When an end that nobody has reported is overdue: the lease's, or the earliest that was ordered. */
@@ -122,7 +127,7 @@ function overdueAt(state: ChangeState, limits: WorkLimits): number | null {
   return dueMs === null ? null : dueMs + limits.overdueAfterMs;
 }
 
-function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
+function workOf(state: ChangeState, nowMs: number, limits: WorkLimits, recordMs: number): Due {
   switch (state.name) {
     case 'requested':
       if (state.before !== null) return now({ do: 'decide' });
@@ -130,11 +135,11 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
       if (state.read === null || state.read.spent || nowMs >= state.read.notAfterMs) return now({ do: 'read' });
       return { work: { do: 'publishRead' }, wakeAtMs: state.read.notAfterMs };
     case 'pending':
-      return waiting(state, nowMs);
+      return waiting(state, nowMs, recordMs);
     case 'scheduled':
-      return inItsTime(state, nowMs, { do: 'missWindow' });
+      return inItsTime(state, nowMs, recordMs, { do: 'missWindow' });
     case 'staged':
-      return staged(state, nowMs, limits);
+      return staged(state, nowMs, limits, recordMs);
     case 'authorised':
     case 'executing':
       if (state.plan?.kind === 'offboard') return { work: { do: 'offboard' }, wakeAtMs: nowMs + LOOK_AGAIN_MS };
@@ -142,8 +147,8 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
       if (isStalled(state, nowMs, limits)) return now({ do: 'stalled' });
       if (!state.claimed && isUnanswered(state, state.act, nowMs)) return now({ do: 'unanswered' });
       if (state.lease?.armed === false || state.extension?.armed === false) return now({ do: 'arm' });
-      if (state.extension !== null) return extending(state, state.extension.endsAtMs, nowMs, limits);
-      if (needsAnotherIssue(state, nowMs)) return state.lease !== null && nowMs >= state.lease.endsAtMs ? NOTHING : again(state, nowMs, limits);
+      if (state.extension !== null) return extending(state, state.extension.endsAtMs, nowMs, limits, recordMs);
+      if (needsAnotherIssue(state, nowMs)) return state.lease !== null && nowMs >= state.lease.endsAtMs ? NOTHING : again(state, nowMs, limits, recordMs);
       // Once claimed, the ticket's end changes nothing: a wake-up in the past would come at once, and again.
       return { work: { do: 'publishAct' }, wakeAtMs: state.claimed ? null : (state.act?.notAfterMs ?? null) };
     case 'verifying':
@@ -167,28 +172,28 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
 }
 
 /** Where the time to decide is over, nobody is told any more that it is short. */
-function waiting(state: ChangeState, nowMs: number): Due {
-  if (state.approvalsByMs !== null && nowMs >= state.approvalsByMs) return now({ do: 'expire' });
+function waiting(state: ChangeState, nowMs: number, recordMs: number): Due {
+  if (state.approvalsByMs !== null && recordMs >= state.approvalsByMs) return now({ do: 'expire' });
   const escalateAtMs = escalationDueMs(state);
   if (escalateAtMs !== null && nowMs >= escalateAtMs) return now({ do: 'escalate' });
   return { work: null, wakeAtMs: soonest(state.approvalsByMs, escalateAtMs) };
 }
 
 /** What is on its way to be given is taken back, or ends; what runs stays until its end; what takes away goes on. */
-function adopted(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
+function adopted(state: ChangeState, nowMs: number, limits: WorkLimits, recordMs: number): Due {
   if (state.name === 'staged' || state.name === 'authorised' || state.name === 'executing' || state.name === 'verifying') {
     if (state.extension !== null) return now({ do: 'endAdopted' });
-    if (state.name === 'verifying' && mayBeJudged(state)) return state.verification === null ? now({ do: 'verify' }) : workOf(state, nowMs, limits);
-    if (!mayHaveGiven(state)) return takingAway(state, nowMs, limits);
+    if (state.name === 'verifying' && mayBeJudged(state)) return state.verification === null ? now({ do: 'verify' }) : workOf(state, nowMs, limits, recordMs);
+    if (!mayHaveGiven(state)) return takingAway(state, nowMs, limits, recordMs);
     if (mayRollBack(state)) return now({ do: 'compensate' });
     return state.findings.has('rotation-stalled') ? NOTHING : now({ do: 'stalled' });
   }
-  return mayEndAdopted(state) ? now({ do: 'endAdopted' }) : workOf(state, nowMs, limits);
+  return mayEndAdopted(state) ? now({ do: 'endAdopted' }) : workOf(state, nowMs, limits, recordMs);
 }
 
 /** A step that nothing undoes may have been carried out, and its report be on its way. Nobody reads the target for it under this log. */
-function takingAway(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
-  if (state.plan?.kind === 'offboard') return workOf(state, nowMs, limits);
+function takingAway(state: ChangeState, nowMs: number, limits: WorkLimits, recordMs: number): Due {
+  if (state.plan?.kind === 'offboard') return workOf(state, nowMs, limits, recordMs);
   if (state.plan?.mode === 'caller') return mayEndAdopted(state) ? now({ do: 'endAdopted' }) : called(state, nowMs);
   const quietAtMs = Math.max(state.act?.notAfterMs ?? 0, state.lastAtMs) + limits.stalledAfterMs;
   return nowMs >= quietAtMs ? now({ do: 'endAdopted' }) : at(quietAtMs);
@@ -202,23 +207,23 @@ function isUnanswered(state: ChangeState, issued: IssuedTicket | null, nowMs: nu
 }
 
 /** An extension goes on as any step does, until the end that it was to give. */
-function extending(state: ChangeState, endsAtMs: number, nowMs: number, limits: WorkLimits): Due {
+function extending(state: ChangeState, endsAtMs: number, nowMs: number, limits: WorkLimits, recordMs: number): Due {
   if (nowMs >= endsAtMs) return now({ do: 'expireExtension' });
   if (needsAnotherIssue(state, nowMs)) {
-    const due = again(state, nowMs, limits);
+    const due = again(state, nowMs, limits, recordMs);
     return { work: due.work, wakeAtMs: soonest(due.wakeAtMs, endsAtMs) };
   }
   return { work: { do: 'publishAct' }, wakeAtMs: soonest(endsAtMs, state.claimed ? null : (state.act?.notAfterMs ?? null)) };
 }
 
 /** Dispatches in the planned window and not while policy has said to wait. `missed`: what is due once the window has closed. */
-function inItsTime(state: ChangeState, nowMs: number, missed: Work): Due {
+function inItsTime(state: ChangeState, nowMs: number, recordMs: number, missed: Work): Due {
   const window = state.plan?.window;
   const step = stepOf(state);
   const closesAtMs = state.plan === null || step === null ? null : windowEndMs(state.plan, step);
   if (window === undefined || closesAtMs === null) return notHeld(state, nowMs);
   const opensAtMs = parseTime(window.opensAt);
-  if (nowMs >= closesAtMs) return now(missed);
+  if (recordMs >= closesAtMs) return now(missed);
   if (nowMs < opensAtMs) return at(opensAtMs);
   if (state.window === 'none') return now({ do: 'openWindow' });
   const due = notHeld(state, nowMs);
@@ -230,32 +235,32 @@ function notHeld(state: ChangeState, nowMs: number): Due {
 }
 
 /** The ticket is to be issued again; where the window has closed on it, what it may have given is taken back, or the change is over. */
-function again(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
-  if (!mayHaveGiven(state)) return inItsTime(state, nowMs, { do: 'missWindow' });
-  return mayRollBack(state) ? inItsTime(state, nowMs, { do: 'compensate' }) : heldOpen(state, nowMs, limits);
+function again(state: ChangeState, nowMs: number, limits: WorkLimits, recordMs: number): Due {
+  if (!mayHaveGiven(state)) return inItsTime(state, nowMs, recordMs, { do: 'missWindow' });
+  return mayRollBack(state) ? inItsTime(state, nowMs, recordMs, { do: 'compensate' }) : heldOpen(state, nowMs, limits, recordMs);
 }
 
 /** A rotation waits for its new secret to be fetched and for its consumers; from the cutover on, for nothing. */
-function staged(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
+function staged(state: ChangeState, nowMs: number, limits: WorkLimits, recordMs: number): Due {
   const fetched = delivery(state, nowMs, limits);
   const waitsForFetch = state.delivery?.status === 'sealed';
   if (fetched.work !== null && mayRollBack(state)) return fetched;
   const closesAtMs = state.plan?.window === undefined ? Infinity : parseTime(state.plan.window.closesAt);
-  if (nowMs >= closesAtMs && mayRollBack(state)) return now({ do: 'compensate' });
+  if (recordMs >= closesAtMs && mayRollBack(state)) return now({ do: 'compensate' });
   if (isStalled(state, nowMs, limits) && !waitsForFetch) return now({ do: 'stalled' });
   if (isPastCutover(state)) return notHeld(state, nowMs);
   const stalledAtMs = state.findings.has('rotation-stalled') || waitsForFetch ? Infinity : stalledAt(state, limits);
-  if (nowMs >= closesAtMs) return at(stalledAtMs);
+  if (recordMs >= closesAtMs) return at(stalledAtMs);
   const readyAtMs = state.delivery?.status === 'acknowledged' ? consumersReadyAtMs(state) : Infinity;
-  if (nowMs >= readyAtMs) return inItsTime(state, nowMs, { do: 'compensate' });
+  if (nowMs >= readyAtMs) return inItsTime(state, nowMs, recordMs, { do: 'compensate' });
   return at(Math.min(readyAtMs, fetched.wakeAtMs ?? Infinity, closesAtMs, stalledAtMs));
 }
 
 /** Somebody has moved over: a window that closes on the cutover undoes nothing. Both credentials stand, and its owner is told that it does not get on. */
-function heldOpen(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
+function heldOpen(state: ChangeState, nowMs: number, limits: WorkLimits, recordMs: number): Due {
   const step = stepOf(state);
   const closesAtMs = state.plan === null || step === null ? null : windowEndMs(state.plan, step);
-  if (closesAtMs === null || nowMs < closesAtMs) return notHeld(state, nowMs);
+  if (closesAtMs === null || recordMs < closesAtMs) return notHeld(state, nowMs);
   return state.findings.has('rotation-stalled') ? NOTHING : at(stalledAt(state, limits));
 }
 

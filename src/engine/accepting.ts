@@ -2,7 +2,6 @@
  * An approval is taken once policy has said that this person may approve this plan, on the facts of the moment. What the change itself asks of an approval
  * (by whom, of which plan, in time) is decided first and stands whatever policy says: it only ever refuses more. A rejection is not its matter.
  */
-import { canonicalBytes } from '../../ledger/index.ts';
 import { decide, type Command, type Judged } from '../change/decide.ts';
 import { systemOf } from '../change/derive.ts';
 import type { ChangeState } from '../change/state.ts';
@@ -11,18 +10,16 @@ import { EngineFault } from '../pdp/fault.ts';
 import type { ApprovalStatement } from '../protocol/signed.ts';
 import { statementIn } from '../protocol/standing-approval.ts';
 import { whyNoOtherPerson } from './approving.ts';
-import { provenanceOf, saltedInput } from './ask.ts';
+import { asOfRecord, provenanceOf, saltedInput } from './ask.ts';
 import type { EngineContext } from './engine.ts';
 import { extendedBy } from './extending.ts';
 import { locksOn } from './locks.ts';
 import { isNamedByFloor } from './own-floor.ts';
+import { recordable } from './room.ts';
 import type { Applied } from './store.ts';
 
 type Approve = Extract<Command, { type: 'approve' }>;
 export type Accepted = Applied | { readonly ok: false; readonly code: 'approval-not-judged'; readonly message: string };
-
-/** An answer is part of a record, which has 60 KiB for everything. */
-const ANSWER_BYTES_MAX = 45_000;
 
 /**
  * Sequences the approval with policy's answer about it, in one append; or says why not, and nothing was recorded. The answer is about the change, the facts and
@@ -32,11 +29,11 @@ const ANSWER_BYTES_MAX = 45_000;
  * @throws LedgerError nothing was added
  */
 export async function acceptApproval(context: EngineContext, changeId: string, approve: Approve, isDue: () => boolean = () => true): Promise<Accepted> {
-  const { clock, logger, pdp, store } = context;
+  const { logger, pdp, store } = context;
   for (;;) {
     const state = await store.load(changeId);
     if (!isDue()) return { ok: false, code: 'not-expected', message: 'it is not due any more' };
-    const first = decide(state ?? null, approve, clock.nowMs());
+    const first = decide(state ?? null, approve, store.nextAtMs());
     const statement = state === undefined ? null : statementIn(approve.approval, state);
     const other = state === undefined || statement === null || !first.ok || first.events.length === 0 ? null : whyNoOtherPerson(context, state, statement);
     if (other !== null) return other;
@@ -66,11 +63,10 @@ function canJudge({ pdp }: EngineContext): boolean {
 /** @throws EngineFault */
 async function judge(context: EngineContext, state: ChangeState, { approver }: ApprovalStatement): Promise<{ readonly judged: Judged; readonly input: Uint8Array }> {
   const locks = locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason }));
-  const question = buildAcceptInput(state, approver, { nowMs: context.clock.nowMs(), facts: context.facts(), connectors: context.connectors, locks, extended: extendedBy(context, state), namedByFloor: isNamedByFloor(context, state, approver) });
+  const question = buildAcceptInput(state, approver, { ...asOfRecord(context), connectors: context.connectors, locks, extended: extendedBy(context, state), namedByFloor: isNamedByFloor(context, state, approver) });
   const input = saltedInput(context, question);
   // Before policy is asked: other facts may be in force when it answers.
   const provenance = provenanceOf(context, input);
-  const acceptance = await context.pdp.accept(question);
-  if (canonicalBytes(acceptance).length > ANSWER_BYTES_MAX) throw new EngineFault('malformed-result', `an answer of more than ${ANSWER_BYTES_MAX} bytes`);
+  const acceptance = recordable(await context.pdp.accept(question));
   return { judged: { by: context.self, acceptance, provenance }, input };
 }

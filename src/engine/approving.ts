@@ -38,9 +38,8 @@ export interface OwnProof {
   readonly passkey?: PasskeyProof;
 }
 
-type Deciding = Pick<EngineContext, 'log' | 'clock' | 'limits' | 'trust' | 'ticketSigner'>;
-/** A key counts by the time of the record that is made of it: a clock that is set back takes back none. */
-type Proving = Deciding & { readonly store: Pick<EngineContext['store'], 'nextAtMs'> };
+/** What is said is good, and a key counts, by the time of the record that is made of it: a clock that is set back takes back none. */
+type Deciding = Pick<EngineContext, 'log' | 'limits' | 'trust' | 'ticketSigner'> & { readonly store: Pick<EngineContext['store'], 'nextAtMs'> };
 
 export interface Verdict {
   readonly by: string;
@@ -51,16 +50,16 @@ export interface Verdict {
 
 /** What `by` stands for in deciding on the plan that was seen, from now on. */
 export function statementOf(context: Deciding, changeId: string, state: ChangeState | undefined, { by, verdict, planDigest }: Verdict): ApprovalStatement {
-  const { log, clock, limits } = context;
+  const { log, limits, store } = context;
   const closesAtMs = state?.plan?.window === undefined ? 0 : parseTime(state.plan.window.closesAt);
   return {
     v: 1, log: log.logId, changeId, revision: state?.revision ?? 1, planDigest, verdict, approver: by,
-    expiresAt: formatTime(Math.max(clock.nowMs() + limits.approvalSeconds * 1000, closesAtMs)),
+    expiresAt: formatTime(Math.max(store.nextAtMs() + limits.approvalSeconds * 1000, closesAtMs)),
   };
 }
 
 /** The weakest proof that counts for this change: what policy demands, and what the floor of our own trust folder does. */
-export function proofDemanded({ trust }: Deciding, { requirement, plan }: ChangeState): ProofClass {
+export function proofDemanded({ trust }: Pick<Deciding, 'trust'>, { requirement, plan }: ChangeState): ProofClass {
   const floors = (plan?.steps ?? []).map((step) => floorOf(trust.requirements, step)?.proofClass ?? 'session');
   return [requirement.proofClass, ...floors].reduce((a, b) => (meets(a, b) ? a : b), PROOF_CLASSES[0]);
 }
@@ -75,26 +74,26 @@ export function otherIdsOf({ facts }: Pick<EngineContext, 'facts'>, { requiremen
  * Why it is no word of hers beside those that are there, since she is one person with somebody of the change, as the directory has it now: with one who asked, or
  * one who has approved this plan. Whatever policy says; null where she is nobody else.
  */
-export function whyNoOtherPerson({ facts, clock }: Pick<EngineContext, 'facts' | 'clock'>, state: ChangeState, { approver, verdict }: Pick<ApprovalStatement, 'approver' | 'verdict'>): Extract<Decided, { readonly ok: false }> | null {
+export function whyNoOtherPerson({ facts, store }: Pick<EngineContext, 'facts' | 'store'>, state: ChangeState, { approver, verdict }: Pick<ApprovalStatement, 'approver' | 'verdict'>): Extract<Decided, { readonly ok: false }> | null {
   const { directory } = facts();
   const isHer = (other: string): boolean => other !== approver && isSamePerson(directory, other, approver);
   const asked = state.requester.find(isHer);
   if (asked !== undefined) return { ok: false, code: 'self-approval', message: `${approver} is the same person as ${asked}, who asked` };
   // By whatever proof: one that policy takes no more may count at an executor's floor all the same.
-  const approved = verdict === 'approve' ? inForceAt(state, clock.nowMs(), state.decision).map((one) => one.statement.approver).find(isHer) : undefined;
+  const approved = verdict === 'approve' ? inForceAt(state, store.nextAtMs(), state.decision).map((one) => one.statement.approver).find(isHer) : undefined;
   return approved === undefined ? null : { ok: false, code: 'already-decided', message: `${approver} is the same person as ${approved}, who has approved this plan` };
 }
 
 /** The passkeys that `by` could approve with now. */
-export function passkeysFor({ trust, clock }: Pick<Deciding, 'trust' | 'clock'>, by: string): { readonly credentialId: string; readonly rpId: string }[] {
-  const nowMs = clock.nowMs();
+export function passkeysFor({ trust, store }: Pick<Deciding, 'trust' | 'store'>, by: string): { readonly credentialId: string; readonly rpId: string }[] {
+  const nowMs = store.nextAtMs();
   return [...trust.passkeys.values()]
     .filter(({ person, validFromMs, validUntilMs }) => person === by && nowMs >= validFromMs && nowMs < validUntilMs)
     .map(({ credentialId, rpId }) => ({ credentialId, rpId }));
 }
 
 /** The approval, proven by the session of whoever asks, or by her own signature. Nothing is recorded. */
-export function approvalOf(context: Proving, changeId: string, state: ChangeState | undefined, verdict: Verdict, own: OwnProof): Answer<Approval> {
+export function approvalOf(context: Deciding, changeId: string, state: ChangeState | undefined, verdict: Verdict, own: OwnProof): Answer<Approval> {
   const { ssh, passkey } = own;
   const statement = statementOf(context, changeId, state, verdict);
   // Saying no needs no more than being who one is.
@@ -108,11 +107,11 @@ export function approvalOf(context: Proving, changeId: string, state: ChangeStat
   return { ok: true, value: { approvalId: approvalIdOf(envelope), proofClass: 'session', envelope } };
 }
 
-function signedBySsh(context: Proving, longest: ApprovalStatement, { expiresAt, signature }: SshProof): Answer<Approval> {
+function signedBySsh(context: Deciding, longest: ApprovalStatement, { expiresAt, signature }: SshProof): Answer<Approval> {
   return signedAs('ssh', context, longest, expiresAt, (statement) => sshEnvelope(statement, readArmour(signature)));
 }
 
-function signedByPasskey(context: Proving, longest: ApprovalStatement, proof: PasskeyProof): Answer<Approval> {
+function signedByPasskey(context: Deciding, longest: ApprovalStatement, proof: PasskeyProof): Answer<Approval> {
   return signedAs('passkey', context, longest, proof.expiresAt, (statement) => passkeyEnvelope(statement, proof.credentialId, assertionOf(proof)));
 }
 
@@ -120,7 +119,7 @@ function signedByPasskey(context: Proving, longest: ApprovalStatement, proof: Pa
 export const offeredBy = ({ ssh, passkey }: OwnProof): ProofClass => (passkey !== undefined ? 'passkey' : ssh !== undefined ? 'ssh' : 'session');
 
 /** Checked as executors and verifiers check it, by the trust folder of this side. */
-function signedAs(proofClass: ProofClass, { trust, store }: Proving, longest: ApprovalStatement, expiresAt: string, seal: (statement: Uint8Array) => Dsse): Answer<Approval> {
+function signedAs(proofClass: ProofClass, { trust, store }: Deciding, longest: ApprovalStatement, expiresAt: string, seal: (statement: Uint8Array) => Dsse): Answer<Approval> {
   if (expiresAt > longest.expiresAt) return invalid(`good until ${expiresAt}, and ${longest.expiresAt} is the longest`);
   try {
     const envelope = seal(canonicalBytes({ ...longest, expiresAt }));

@@ -1,24 +1,23 @@
-/** Asks policy, on the facts as they are now, and keeps what was asked: enough to ask again and get the same. */
+/** Asks policy, on the facts as they are now and as of the record that its answer will be in, and keeps what was asked: enough to ask again and get the same. */
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { systemOf } from '../change/derive.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { consumersOf } from '../facts/calendar.ts';
+import type { Facts } from '../facts/load.ts';
 import { buildChangeInput, buildVerificationInput } from '../pdp/build-input.ts';
 import type { Pdp } from '../pdp/engine.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import { isLive } from '../pdp/live.ts';
 import type { ChangeInput } from '../pdp/policy-input.ts';
 import type { Decision, Provenance, Verification } from '../protocol/decision.ts';
-import type { Plan, PlanWindow } from '../protocol/plan.ts';
+import { WINDOW_CONSUMERS_MAX, type Plan, type PlanWindow } from '../protocol/plan.ts';
 import { entitlementsOf, windowOf } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
 import { extendedBy } from './extending.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
-
-/** A decision is part of a record, which has 60 KiB for everything. */
-const DECISION_BYTES_MAX = 45_000;
+import { recordable } from './room.ts';
 
 /** The `rule` of a reason that is the engine's own, where policy gave none. */
 export const ENGINE_RULE = 'engine';
@@ -66,9 +65,7 @@ async function askOnce(context: EngineContext, state: ChangeState, phase: 'reque
   const bytes = saltedInput(context, input);
   const provenance = provenanceOf(context, bytes);
   try {
-    const decision = await context.pdp.decide(input);
-    if (canonicalBytes(decision).length > DECISION_BYTES_MAX) throw new EngineFault('malformed-result', `a decision of more than ${DECISION_BYTES_MAX} bytes`);
-    return { decision, provenance, input: bytes };
+    return { decision: await context.pdp.decide(input), provenance, input: bytes };
   } catch (error) {
     // At dispatch a person has approved: hold, and ask again.
     if (!(error instanceof EngineFault) || phase === 'dispatch') throw error;
@@ -79,6 +76,8 @@ async function askOnce(context: EngineContext, state: ChangeState, phase: 'reque
 /**
  * The maintenance window that policy wants the change to use; null where it needs none. The plan has it, and the decision about the plan
  * says why: an engine that cannot choose one leaves it out, and is asked about that plan.
+ *
+ * @throws EngineFault where more are to be told of it than its records can name
  */
 export async function askForWindow(context: EngineContext, state: ChangeState): Promise<PlanWindow | null> {
   const { calendar } = context.facts();
@@ -91,7 +90,8 @@ export async function askForWindow(context: EngineContext, state: ChangeState): 
   if (chosen.window === null) return null;
   const { calendar: id, opensAtMs, closesAtMs } = chosen.window;
   const consumers = new Set([...(context.facts().inventory.get(state.request.subject)?.consumers ?? []), ...consumersOf(calendar, id)]);
-  return { calendar: id, opensAt: formatTime(opensAtMs), closesAt: formatTime(closesAtMs), onMissed: windowOf(state.request)?.onMissed ?? 'expire', consumers: [...consumers].sort() };
+  if (consumers.size > WINDOW_CONSUMERS_MAX) throw new EngineFault('result-too-large', `${consumers.size} consumers are to be told of the window ${id}, and a plan has room for ${WINDOW_CONSUMERS_MAX}`);
+  return recordable({ calendar: id, opensAt: formatTime(opensAtMs), closesAt: formatTime(closesAtMs), onMissed: windowOf(state.request)?.onMissed ?? 'expire', consumers: [...consumers].sort() });
 }
 
 export interface Judged {
@@ -106,20 +106,27 @@ export function askToVerify(context: EngineContext, state: ChangeState): Promise
 }
 
 async function verifyOnce(context: EngineContext, state: ChangeState): Promise<Judged> {
-  const input = buildVerificationInput(state, context.facts(), context.clock.nowMs());
+  const input = buildVerificationInput(state, context.facts(), context.store.nextAtMs());
   if (input === null) throw new Error('nothing is to be verified');
   const bytes = saltedInput(context, input);
   // Facts may be loaded anew while policy thinks: the question was made of those that are in force now.
   const provenance = provenanceOf(context, bytes);
-  return { verification: await context.pdp.verify(input), provenance, input: bytes };
+  return { verification: recordable(await context.pdp.verify(input)), provenance, input: bytes };
+}
+
+/** As of when policy is asked: of the record that its answer will be in, with facts that are as old as they are by the clock, which they were loaded by. */
+export function asOfRecord({ store, clock, facts }: Pick<EngineContext, 'store' | 'clock' | 'facts'>): { readonly nowMs: number; readonly facts: Facts } {
+  const [nowMs, known] = [store.nextAtMs(), facts()];
+  const lateMs = nowMs - clock.nowMs();
+  return { nowMs, facts: lateMs <= 0 ? known : { ...known, loadedAtMs: known.loadedAtMs + lateMs } };
 }
 
 function inputOf(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): ChangeInput {
   const step = phase === 'dispatch' ? stepOf(state) : null;
   return buildChangeInput({
-    phase, nowMs: context.clock.nowMs(), state, plan, before: state.before,
+    phase, ...asOfRecord(context), state, plan, before: state.before,
     step: step === null ? null : { action: step.action, number: state.finished.length + 1 },
-    account: plan?.steps[0]?.account ?? null, facts: context.facts(), connectors: context.connectors, parent: parentOf(context, state), extended: extendedBy(context, state),
+    account: plan?.steps[0]?.account ?? null, connectors: context.connectors, parent: parentOf(context, state), extended: extendedBy(context, state),
     recent: context.store.recent({ changeId: state.changeId, atMs: state.requestedAtMs, subject: state.request.subject, requester: state.requester }),
     locks: locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason })),
   });
@@ -140,9 +147,11 @@ export function provenanceOf(context: EngineContext, input: Uint8Array): Provena
   return { bundle: context.pdp.bundle, input: digestOf(input), facts: [context.factsDigest()] };
 }
 
-function faultDecision(state: ChangeState, fault: EngineFault): Decision {
+/** An engine that cannot say yes has said no. */
+export function faultDecision(state: Pick<ChangeState, 'request'>, fault: EngineFault): Decision {
+  const why = fault.code === 'result-too-large' ? fault.message : 'the policy engine gave no decision';
   return {
-    effect: 'deny', reasons: [{ code: fault.code, message: 'the policy engine gave no decision, so nothing is given', rule: ENGINE_RULE }],
+    effect: 'deny', reasons: [{ code: fault.code, message: `${why}, so nothing is given`, rule: ENGINE_RULE }],
     obligations: { approvers: null, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
     entitlements: { requested: entitlementsOf(state.request), held: [], used: [], excess: [], counterOffer: null }, controls: [],
   };

@@ -17,7 +17,7 @@ import { formatTime } from '../protocol/values.ts';
 import type { SshProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
-export type Breaking = Pick<EngineContext, 'log' | 'clock' | 'trust' | 'store' | 'facts'>;
+export type Breaking = Pick<EngineContext, 'log' | 'trust' | 'store' | 'facts'>;
 
 /** How long a statement that is asked for is good. */
 export const GOOD_MS = 900_000;
@@ -25,8 +25,8 @@ export const GOOD_MS = 900_000;
 /** What is to be signed, but for the reason, which whoever signs commits to. */
 export type UnsaidStatement = Omit<BreakGlassStatement, 'reason'>;
 
-export function unsaidStatement({ log, clock }: Breaking, state: ChangeState, planDigest: string, by: string): UnsaidStatement {
-  return { v: 1, log: log.logId, changeId: state.changeId, revision: state.revision, planDigest, usedBy: by, expiresAt: formatTime(clock.nowMs() + GOOD_MS) };
+export function unsaidStatement({ log, store }: Breaking, state: ChangeState, planDigest: string, by: string): UnsaidStatement {
+  return { v: 1, log: log.logId, changeId: state.changeId, revision: state.revision, planDigest, usedBy: by, expiresAt: formatTime(store.nextAtMs() + GOOD_MS) };
 }
 
 export interface Breach {

@@ -7,10 +7,14 @@ import { floorOf } from '../protocol/trust-folder.ts';
 import { parseTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
 
+interface Judging extends Pick<EngineContext, 'trust'> {
+  readonly store: Pick<EngineContext['store'], 'nextAtMs'>;
+}
+
 /** The decision, enforced where executors would turn it down otherwise: what was authorised below a floor is on record for good, though nothing comes of it. */
-export function unlessFloorAsks({ trust, clock }: Pick<EngineContext, 'trust' | 'clock'>, state: ChangeState, plan: Plan | null, decision: Decision): Decision {
+export function unlessFloorAsks({ trust, store }: Judging, state: ChangeState, plan: Plan | null, decision: Decision): Decision {
   if (decision.observed === undefined || plan === null) return decision;
-  const approvals = countedOf(state, decision, clock.nowMs());
+  const approvals = countedOf(state, decision, store.nextAtMs());
   const asks = plan.steps.some((step) => shortfallOf(NOBODY, floorOf(trust.requirements, step), approvals, state.requester, plan.lease?.leaseSeconds ?? null) !== null);
   return asks ? asEnforced(decision) : decision;
 }
@@ -18,10 +22,10 @@ export function unlessFloorAsks({ trust, clock }: Pick<EngineContext, 'trust' | 
 const NOBODY = { approvers: null, proofClass: 'session' } as const;
 
 /** The decision without the standing approvals that our own floor counts no more, where the plan is below it without them: then it waits for people again. */
-export function unlessFloorCountsNone({ trust, clock }: Pick<EngineContext, 'trust' | 'clock'>, state: ChangeState, plan: Plan | null, decision: Decision): Decision {
+export function unlessFloorCountsNone({ trust, store }: Judging, state: ChangeState, plan: Plan | null, decision: Decision): Decision {
   const { standingApproval, ...obligations } = decision.obligations;
   if (plan === null || standingApproval === undefined || !state.approvals.some(({ approval }) => approval.use !== undefined)) return decision;
-  const approvals = countedOf(state, decision, clock.nowMs());
+  const approvals = countedOf(state, decision, store.nextAtMs());
   const isBelow = plan.steps.slice(state.finished.length).map((step) => floorOf(trust.requirements, step))
     .some((floor) => floor !== null && floor.standing !== true && shortfallOf(NOBODY, floor, approvals, state.requester, plan.lease?.leaseSeconds ?? null) !== null);
   return isBelow ? { ...decision, obligations } : decision;
@@ -36,7 +40,7 @@ function countedOf(state: ChangeState, decision: Decision, nowMs: number): Count
 }
 
 /** The decision, enforced where its record would be of a time at which the scope is over: a clock that is set back takes back none. */
-export function unlessScopeIsOver({ store }: { readonly store: Pick<EngineContext['store'], 'stampMs'> }, decision: Decision): Decision {
+export function unlessScopeIsOver({ store }: Pick<Judging, 'store'>, decision: Decision): Decision {
   const { observed } = decision;
-  return observed !== undefined && store.stampMs() >= parseTime(observed.until) ? asEnforced(decision) : decision;
+  return observed !== undefined && store.nextAtMs() >= parseTime(observed.until) ? asEnforced(decision) : decision;
 }

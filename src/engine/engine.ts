@@ -341,6 +341,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const redecider = options.redecision === undefined ? null : createRedecider(context, options.redecision);
 
   const after = async (applied: ReturnType<Store['apply']>): Promise<Answer> => {
+    // A clock that went ahead for a moment has rung for nobody: who is told that the time is over sees that it is.
+    if (!applied.ok && applied.code === 'approval-expired' && applied.state !== undefined) runner.wake(applied.state.changeId);
     await store.durable();
     return applied.ok ? { ok: true, value: applied.state } : applied;
   };

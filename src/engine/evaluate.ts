@@ -16,6 +16,7 @@ import { approvalsText } from '../protocol/floor-part.ts';
 import { entitlementsOf, type ChangeRequest, type ExtendRequest } from '../protocol/request.ts';
 import { floorOf } from '../protocol/trust-folder.ts';
 import { durationSeconds, parseTime } from '../protocol/values.ts';
+import { asOfRecord } from './ask.ts';
 import type { EngineContext } from './engine.ts';
 import { locksOn } from './locks.ts';
 import { offboardingOf } from './offboarding.ts';
@@ -83,9 +84,9 @@ function belowFloor({ trust: { requirements } }: EngineContext, request: ChangeR
 function questionOf(context: EngineContext, requester: readonly string[], request: ChangeRequest, extended: ChangeState | null): ChangeInput {
   const connector = systemOf(request)?.connector ?? null;
   return buildChangeInput({
-    phase: 'request', nowMs: context.clock.nowMs(), state: { changeId: NO_CHANGE, revision: 1, request, requester }, plan: null, step: null, before: null,
-    account: accountOf(context, request) ?? null, facts: context.facts(), connectors: context.connectors, parent: null, extended,
-    recent: context.store.recent({ changeId: null, atMs: context.clock.nowMs(), subject: request.subject, requester }),
+    phase: 'request', ...asOfRecord(context), state: { changeId: NO_CHANGE, revision: 1, request, requester }, plan: null, step: null, before: null,
+    account: accountOf(context, request) ?? null, connectors: context.connectors, parent: null, extended,
+    recent: context.store.recent({ changeId: null, atMs: context.store.nextAtMs(), subject: request.subject, requester }),
     locks: locksOn(context.store.locks(), request.subject, connector).map(({ lockId, reason }) => ({ lockId, reason })),
   });
 }

@@ -13,7 +13,7 @@ import { givesAccess, planSchema, takesAway, type Plan, type PlanStep } from '..
 import { callerOf, entitlementsOf } from '../protocol/request.ts';
 import { REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE, type Query } from '../protocol/signed.ts';
 import { formatTime } from '../protocol/values.ts';
-import { askAbout, askForWindow, askToVerify, ENGINE_RULE, type Asked } from './ask.ts';
+import { askAbout, askForWindow, askToVerify, ENGINE_RULE, faultDecision, type Asked } from './ask.ts';
 import { sayOverdue, whyGlassIsVoid } from './breaking-glass.ts';
 import type { EngineContext } from './engine.ts';
 import { unlessFloorAsks, unlessFloorCountsNone, unlessScopeIsOver } from './enforcing.ts';
@@ -25,6 +25,7 @@ import { ownFloor } from './own-floor.ts';
 import { TransportError } from './ports.ts';
 import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
+import { noRoomFor } from './room.ts';
 import { giveUpRevoked } from './standing-approvals.ts';
 import { heardTurnedAway, uncountedIn } from './uncounted.ts';
 import type { TraceContext } from '../tracing/trace.ts';
@@ -221,7 +222,11 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
 }
 
 async function decideRequest(context: EngineContext, state: ChangeState, query: Query | null): Promise<Outcome> {
-  const derived = await planOf(context, state, query);
+  const derived = await planOf(context, state, query).catch((error: unknown) => {
+    if (error instanceof EngineFault) return error;
+    throw error;
+  });
+  if (derived instanceof EngineFault) return recordDecision(context, state, null, { ...(await askAbout(context, state, 'request', null)), decision: faultDecision(state, derived) });
   const asked = await askAbout(context, state, 'request', derived);
   const decision: Decision = derived === null && asked.decision.effect !== 'deny' ? noPlan(state, asked.decision) : unlessFloorAsks(context, state, derived, unlessScopeIsOver(context, asked.decision));
   const held = heldToFloor(context, state, derived, decision);
@@ -229,9 +234,10 @@ async function decideRequest(context: EngineContext, state: ChangeState, query: 
 }
 
 function recordDecision(context: EngineContext, state: ChangeState, plan: Plan | null, { decision, provenance, input }: Asked, floor: Requirement | null = null): Promise<Outcome> {
-  return run(context, state, {
-    type: 'recordDecision', by: context.self, phase: 'request', plan, decision, provenance, approvalSeconds: context.limits.approvalSeconds, floor,
-  }, [input]);
+  const command = { type: 'recordDecision', by: context.self, phase: 'request', plan, decision, provenance, approvalSeconds: context.limits.approvalSeconds, floor } as const;
+  const fault = noRoomFor(state, command, context.store.nextAtMs());
+  if (fault !== null) context.logger.error({ changeId: state.changeId, code: fault.code, error: fault.message }, 'a decision that no record has room for: denied');
+  return run(context, state, fault === null ? command : { ...command, decision: faultDecision(state, fault), floor: null }, [input]);
 }
 
 /** What can never come up to our own floor is denied; what can waits for what that asks for. */
@@ -280,9 +286,7 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
   try {
     asked = await askAbout(context, state, 'dispatch', plan);
   } catch (error) {
-    if (error instanceof EngineFault) {
-      await run(context, state, { type: 'openFinding', by: context.self, code: 'policy-fault', message: `policy gave no decision before dispatch (${error.code}): held`, owner: null });
-    }
+    if (error instanceof EngineFault) await sayHeld(context, state, error);
     throw error;
   }
   const now = context.store.get(state.changeId)!;
@@ -290,11 +294,17 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
   const current = withoutApprovals(now, uncounted);
   const held = heldToFloor(context, current, plan, unlessFloorAsks(context, current, plan, unlessScopeIsOver(context, unlessLeaseIsOver(context, current, asked.decision))));
   asked = { ...asked, decision: unlessGlassIsVoid(context, current, held.decision, held.floor) };
+  const decision = {
+    type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds, floor: asked.decision.effect === 'deny' ? null : held.floor, uncounted,
+  } as const;
+  const fault = noRoomFor(now, decision, context.store.nextAtMs());
+  if (fault !== null) {
+    await sayHeld(context, state, fault);
+    throw fault;
+  }
   // Nothing is waited for between decision and authorisation: they are durable together, or the decision alone is.
   sequence(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
-  sequence(context, state, {
-    type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds, floor: asked.decision.effect === 'deny' ? null : held.floor, uncounted,
-  }, [asked.input]);
+  sequence(context, state, decision, [asked.input]);
 
   const decided = context.store.get(state.changeId)!;
   if (FINAL_STATES.has(decided.name)) holdToEarlierEnd(context, decided);
@@ -315,6 +325,12 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     type: 'authoriseAct', by: context.self, ticket: signDsse(TICKET_TYPE, ticket, context.ticketSigner),
     order: order === null ? null : (fixed?.order ?? signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner)), extended: extendedBy(context, decided),
   });
+}
+
+/** People have approved: what policy gives no answer to is held, on record, and asked again. */
+async function sayHeld(context: EngineContext, state: ChangeState, fault: EngineFault): Promise<void> {
+  const why = fault.code === 'result-too-large' ? `${fault.code}: ${fault.message}` : fault.code;
+  await run(context, state, { type: 'openFinding', by: context.self, code: 'policy-fault', message: `policy gave no decision before dispatch (${why}): held`, owner: null });
 }
 
 /** Policy has nothing against extending a lease that cannot be extended any more: that is a no as well, or it would be asked for ever. */

@@ -13,12 +13,12 @@ import type { BundleProposal } from '../evidence/proposals.ts';
 import { offeredBy, type OwnProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
-type Deciding = Pick<EngineContext, 'log' | 'clock' | 'limits' | 'trust' | 'ticketSigner'> & { readonly store: Pick<EngineContext['store'], 'nextAtMs'> };
+type Deciding = Pick<EngineContext, 'log' | 'limits' | 'trust' | 'ticketSigner'> & { readonly store: Pick<EngineContext['store'], 'nextAtMs'> };
 export type ProposalVerdict = ProposalStatement['verdict'];
 
 /** What `by` stands for in deciding on the proposal, from now on. */
-export function proposalStatementOf({ log, clock, limits }: Deciding, { proposalId, bundle, revision }: BundleProposal, by: string, verdict: ProposalVerdict): ProposalStatement {
-  return { v: 1, log: log.logId, proposalId, bundle, revision, verdict, approver: by, expiresAt: formatTime(clock.nowMs() + limits.approvalSeconds * 1000) };
+export function proposalStatementOf({ log, store, limits }: Deciding, { proposalId, bundle, revision }: BundleProposal, by: string, verdict: ProposalVerdict): ProposalStatement {
+  return { v: 1, log: log.logId, proposalId, bundle, revision, verdict, approver: by, expiresAt: formatTime(store.nextAtMs() + limits.approvalSeconds * 1000) };
 }
 
 /** The weakest proof by which each of the floors that name this person counts her. */

@@ -23,6 +23,7 @@ import { provenanceOf, saltedInput, underOneBundle } from './ask.ts';
 import type { Look } from './discoveries.ts';
 import type { EngineContext } from './engine.ts';
 import { newChangeId } from './ids.ts';
+import { recordable } from './room.ts';
 
 export interface Reconciliation {
   readonly discoveryId: string;
@@ -191,11 +192,11 @@ async function propose(context: EngineContext, finding: OpenFinding): Promise<vo
   const facts = context.facts();
   const identity = finding.nhi === null ? undefined : facts.inventory.get(finding.nhi);
   const { asked, provenance, bytes } = await underOneBundle(context, async () => {
-    const input = buildReconcileInput(finding, facts, clock.nowMs());
+    const input = buildReconcileInput(finding, facts, store.nextAtMs());
     const bytes = saltedInput(context, input);
     // Before policy is asked: other facts may be in force when it answers.
     const provenance = provenanceOf(context, bytes);
-    const asked = await context.pdp.reconcile(input).catch((error: unknown) => {
+    const asked = await context.pdp.reconcile(input).then(recordable).catch((error: unknown) => {
       if (!(error instanceof EngineFault)) throw error;
       logger.warn({ findingId: finding.findingId, code: error.code }, 'policy gave no answer to what was found: nothing is proposed');
       return null;

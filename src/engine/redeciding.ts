@@ -14,10 +14,11 @@ import { mayRevoke } from '../identity/authority.ts';
 import { buildLeaseInput } from '../pdp/build-input.ts';
 import { EngineFault, type EngineFaultCode } from '../pdp/fault.ts';
 import type { Provenance, Redecision } from '../protocol/decision.ts';
-import { provenanceOf, saltedInput } from './ask.ts';
+import { asOfRecord, provenanceOf, saltedInput } from './ask.ts';
 import { orderEarly, revokeNow } from './early.ts';
 import type { Answer, EngineContext } from './engine.ts';
 import { locksOn } from './locks.ts';
+import { recordable } from './room.ts';
 
 export interface RedecisionOptions {
   /** How often it is looked whether facts or policy are others, in ms. */
@@ -48,8 +49,6 @@ export interface Redecider {
 
 /** Between two questions, and between two answers that are recorded: requests come first. */
 const PAUSE_MS = 1;
-/** An answer is part of a record, which has 60 KiB for everything. */
-const ANSWER_BYTES_MAX = 45_000;
 const AGAIN_MS = { first: 10_000, longest: 600_000 };
 
 interface Asked {
@@ -215,12 +214,11 @@ function canAnswer({ pdp }: EngineContext): boolean {
 /** @throws EngineFault */
 async function askAbout(context: EngineContext, state: ChangeState): Promise<Asked> {
   const locks = locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason }));
-  const asked = buildLeaseInput(state, { nowMs: context.clock.nowMs(), facts: context.facts(), connectors: context.connectors, locks });
+  const asked = buildLeaseInput(state, { ...asOfRecord(context), connectors: context.connectors, locks });
   const input = saltedInput(context, asked);
   // Before policy is asked: other facts may be in force when it answers.
   const provenance = provenanceOf(context, input);
-  const redecision = await context.pdp.redecide(asked);
-  if (canonicalBytes(redecision).length > ANSWER_BYTES_MAX) throw new EngineFault('malformed-result', `an answer of more than ${ANSWER_BYTES_MAX} bytes`);
+  const redecision = recordable(await context.pdp.redecide(asked));
   return { changeId: state.changeId, redecision, provenance, input };
 }
 

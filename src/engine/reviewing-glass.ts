@@ -44,9 +44,9 @@ function proofDemanded({ trust: { requirements } }: Breaking, { breakGlass }: Ch
   return breakGlass === null ? 'session' : reviewProofAt(requirements, breakGlass.at);
 }
 
-function unsaidReview({ clock }: Pick<Breaking, 'clock'>, { breakGlass, changeId }: ChangeState, by: string): UnsaidReview | null {
+function unsaidReview({ store }: Pick<Breaking, 'store'>, { breakGlass, changeId }: ChangeState, by: string): UnsaidReview | null {
   if (breakGlass === null) return null;
-  return { v: 1, log: logOf(changeId), changeId, revision: breakGlass.statement.revision, breakGlass: breakGlass.digest, reviewer: by, expiresAt: formatTime(clock.nowMs() + GOOD_MS) };
+  return { v: 1, log: logOf(changeId), changeId, revision: breakGlass.statement.revision, breakGlass: breakGlass.digest, reviewer: by, expiresAt: formatTime(store.nextAtMs() + GOOD_MS) };
 }
 
 export type Reviewing = Pick<Review, 'by' | 'verdict' | 'comment' | 'rotation'> & {

@@ -92,7 +92,7 @@ export function startRunner(context: EngineContext): Runner {
 
   /** One piece of work. False when there is nothing to do now. */
   const step = async (state: ChangeState): Promise<boolean> => {
-    const due = nextWork(state, clock.nowMs(), limits);
+    const due = nextWork(state, clock.nowMs(), limits, store.nextAtMs());
     if (due.work === null && mayUseStanding(state) && (await useStanding(context, state.changeId))) return true;
     if (due.work === null) {
       if (isAtRest(state)) {

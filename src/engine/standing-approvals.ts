@@ -114,7 +114,7 @@ export function giveUpRevoked(context: EngineContext, state: ChangeState): boole
   const others = otherIdsOf(context, state, by);
   const says = approversNamed(requirement.approvers).includes(by) && !hasRejected(state, by, others.otherIds) && (name === 'scheduled' || by === one.statement.approver);
   const rejection = says ? approvalOf(context, changeId, state, { by, verdict: 'reject', planDigest }, {}) : null;
-  // A clock that was set back may keep her no from being in time; nothing keeps anybody from withdrawing.
+  // Her no may come after the time to decide; nothing keeps anybody from withdrawing.
   const isRejected = rejection?.ok === true && store.apply(changeId, { type: 'approve', approval: rejection.value, comment, ...others }).ok;
   const applied = isRejected ? null : store.apply(changeId, { type: 'withdraw', by, comment, isResponder: true });
   if (applied?.ok === false) logger.warn({ changeId, code: applied.code }, 'a change that a revoked standing approval approved cannot be given up');

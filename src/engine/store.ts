@@ -9,7 +9,7 @@ import type { Log, RecordDraft } from '../../ledger/index.ts';
 import { isAtRest } from '../change/at-rest.ts';
 import type { RecentChanges } from '../change/recent.ts';
 import { decide, type Command } from '../change/decide.ts';
-import type { RejectionCode } from '../change/outcome.ts';
+import type { Decided, RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
 import { evolve, stillGives, type ChangeState } from '../change/state.ts';
 import type { Decision } from '../protocol/decision.ts';
@@ -54,8 +54,6 @@ export interface Store {
   logs(): ReadonlySet<string>;
   /** Seqs of all erasure records, in order. */
   erasures(): readonly number[];
-  /** The time that a record would have now (epoch ms): a wall clock that is set back takes back none. */
-  stampMs(): number;
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
   /** The locks that are set and not lifted, oldest first. */
   locks(): readonly Lock[];
@@ -63,7 +61,7 @@ export interface Store {
   standing(approvalId: string): StandingApproval | undefined;
   /** All of them, oldest first. */
   standings(): readonly StandingApproval[];
-  /** Of the next record (epoch ms): whether something comes in its time is judged by that. */
+  /** The time that the next record will have (epoch ms), which a clock that is set back takes back none of: by it policy is asked, and what people say is in time or is not. */
   nextAtMs(): number;
   /** What was asked for before the change, up to `atMs`, when it was; before one that there is not yet: `changeId` null. */
   recent(asked: { readonly changeId: string | null; readonly atMs: number; readonly subject: string; readonly requester: readonly string[] }): RecentChanges;
@@ -109,7 +107,8 @@ export interface Store {
   capture(): Captured;
 }
 
-const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'reduce', 'breakGlass', 'reviewBreakGlass', 'openWindow']);
+/** What others hold to their own clocks: whether a caller takes its ticket up in time, and whether a lease still runs, which policy may take back as long as it does. All else is judged by the time of its record, by which it is folded. */
+const JUDGED_BY_CLOCK: ReadonlySet<Command['type']> = new Set(['recordReport', 'recordRedecision']);
 
 /** Events whose record must be under a signed checkpoint before anyone hears of them: receipts are made of these. */
 const NEEDS_CHECKPOINT = new Set<string>(['step.authorised', 'discovery.authorised']);
@@ -136,6 +135,7 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
 
   /** The wall clock may be set back; records are not. */
   const stamp = (): number => Math.max(options.nowMs(), state.lastAtMs);
+  const judge = (changeId: string, command: Command): Decided => decide(state.get(changeId) ?? null, command, JUDGED_BY_CLOCK.has(command.type) ? options.nowMs() : stamp());
   const append = (drafts: readonly RecordDraft[], objects: readonly Uint8Array[], checkpoint: boolean): readonly { readonly seq: number }[] => {
     const appending = log.append(drafts, { objects, checkpoint, reserved: takesBack(drafts) });
     tail = appending.durable;
@@ -175,7 +175,6 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
   };
 
   return {
-    stampMs: stamp,
     get: (changeId) => state.get(changeId),
     inMemory: (changeId) => state.inMemory(changeId),
     load: (changeId) => state.load(changeId),
@@ -193,28 +192,26 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
     erasures: () => state.erasures,
     lastOf: (type) => state.system.get(type),
     apply(changeId, command, extra = []) {
-      // Whether something came in its time is judged by the record's time, which a clock that is set back does not take back.
       const before = state.get(changeId);
-      const decided = decide(before ?? null, command, JUDGED_BY_RECORD.has(command.type) ? stamp() : options.nowMs());
+      const decided = judge(changeId, command);
       if (!decided.ok) return before === undefined ? decided : { ...decided, state: before };
       sequence([{ changeId, events: decided.events, extra }]);
       return { ok: true, state: state.get(changeId)!, events: decided.events };
     },
     applyWith(changeId, command, extra, others, then) {
-      const nowMs = options.nowMs();
-      const decided = decide(state.get(changeId) ?? null, command, nowMs);
+      const decided = judge(changeId, command);
       if (!decided.ok) return decided;
       // What the first change will be; its records have no places in the log yet.
       const first = decided.events.reduce<ChangeState | null>((before, event) => evolve(before, { ...event, changeId, seq: -1, atMs: stamp() }), state.get(changeId) ?? null);
       const follows = first === null ? [] : others.map((other): Draft => {
-        const answer = decide(state.get(other) ?? null, then(first), nowMs);
+        const answer = judge(other, then(first));
         return { changeId: other, events: answer.ok ? answer.events : [], extra: [] };
       });
       sequence([{ changeId, events: decided.events, extra }, ...follows]);
       return { ok: true, state: state.get(changeId)!, events: decided.events };
     },
     applyBeside(changeId, command, type, body, objects) {
-      const decided = decide(state.get(changeId) ?? null, command, options.nowMs());
+      const decided = judge(changeId, command);
       if (!decided.ok) return decided;
       sequence([{ changeId, events: decided.events, extra: [] }], { type, body, objects });
       return { ok: true, state: state.get(changeId)!, events: decided.events };

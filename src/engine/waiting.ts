@@ -21,7 +21,7 @@ export function waitingFor(context: EngineContext, changeId: string): string | n
   if (state.adoptedFrom !== null) return waitingUnderOldLog(state);
   if (state.name === 'requested' || state.name === 'authorised') return waitingToBeShown(context, state);
   if (state.name === 'staged') return waitingForConsumers(state) ?? waitingForItsTime(context, state);
-  if (state.name === 'pending') return waitingForFloor(state, context.clock.nowMs());
+  if (state.name === 'pending') return waitingForFloor(state, context.store.nextAtMs());
   return state.name === 'scheduled' ? waitingForItsTime(context, state) : null;
 }
 

@@ -1,7 +1,8 @@
 /** Facts in memory, whichever way they came: read from files, or from the object that a record names. */
 import type { z } from 'zod';
-import { canonicalBytes, digestOf } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, OBJECT_BYTES_MAX } from '../../ledger/index.ts';
 import type { ExceptionsFile } from './exceptions.ts';
+import { FactsError } from './facts-error.ts';
 import { withOwners } from './owners.ts';
 import type { CalendarFile, Catalogue, Directory, InventoryFact, inventoryFileSchema, UsageFile } from './schemas.ts';
 
@@ -36,9 +37,27 @@ export interface Facts {
   readonly digests: Readonly<Record<FactKind, string | null>>;
 }
 
-/** The same facts, as `nowMs` loads them, from documents that fit their schemas and name nothing twice. */
+/** What is in their object beside the documents: their names, a salt. */
+const AROUND_BYTES_MAX = 1_024;
+
+/**
+ * The same facts, as `nowMs` loads them, from documents that fit their schemas and name nothing twice.
+ *
+ * @throws FactsError `malformed` where the object that a record names them by has no room for all of them: nothing could be decided on them
+ */
 export function factsOf(value: FactsValue, nowMs: number): Facts {
-  const digest = (document: object | null): string | null => (document === null ? null : digestOf(canonicalBytes(document)));
+  let total = AROUND_BYTES_MAX;
+  const digest = (document: object | null): string | null => {
+    if (document === null) return null;
+    const bytes = canonicalBytes(document);
+    total += bytes.length;
+    return digestOf(bytes);
+  };
+  const digests = {
+    inventory: digest(value.inventory), catalogue: digest(value.catalogue), directory: digest(value.directory), usage: digest(value.usage), calendar: digest(value.calendar),
+    exceptions: digest(value.exceptions ?? null),
+  };
+  if (total > OBJECT_BYTES_MAX) throw new FactsError('malformed', [{ file: 'all facts', line: null, pointer: '', message: `${total} bytes together, and the object that evidence names them by has room for ${OBJECT_BYTES_MAX}` }]);
   return {
     inventory: new Map(withOwners(value).map((nhi) => [nhi.id, nhi])),
     catalogue: value.catalogue,
@@ -48,9 +67,6 @@ export function factsOf(value: FactsValue, nowMs: number): Facts {
     exceptions: value.exceptions ?? null,
     loadedAtMs: nowMs,
     value,
-    digests: {
-      inventory: digest(value.inventory), catalogue: digest(value.catalogue), directory: digest(value.directory), usage: digest(value.usage), calendar: digest(value.calendar),
-      exceptions: digest(value.exceptions ?? null),
-    },
+    digests,
   };
 }

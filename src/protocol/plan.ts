@@ -90,6 +90,9 @@ export const planStepSchema = z.strictObject({
 });
 export type PlanStep = z.infer<typeof planStepSchema>;
 
+/** So many are told of one window. */
+export const WINDOW_CONSUMERS_MAX = 256;
+
 /** One occurrence of a maintenance window: what gives access happens inside it, or not at all. */
 export const planWindowSchema = z.strictObject({
   calendar: calendarIdSchema,
@@ -97,7 +100,7 @@ export const planWindowSchema = z.strictObject({
   closesAt: timeSchema,
   onMissed: z.enum(['replan', 'expire']),
   /** Who is told when it opens and closes. */
-  consumers: z.array(plainTextSchema(128)).max(256),
+  consumers: z.array(plainTextSchema(128)).max(WINDOW_CONSUMERS_MAX),
 });
 export type PlanWindow = z.infer<typeof planWindowSchema>;
 

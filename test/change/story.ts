@@ -8,7 +8,7 @@ import { evolve, stepOf, type ChangeState } from '../../src/change/state.ts';
 import type { Decision, Requirement } from '../../src/protocol/decision.ts';
 import { signDsse } from '../../src/protocol/dsse.ts';
 import { callerIdOf } from '../../src/protocol/caller.ts';
-import type { PlanWindow, TargetState } from '../../src/protocol/plan.ts';
+import type { Plan, PlanWindow, TargetState } from '../../src/protocol/plan.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import {
   APPROVAL_TYPE, REPORT_TYPE, REVOKE_ORDER_TYPE, TICKET_TYPE, type ActedReport, type Approval, type Dsse, type RevokedReport,
@@ -100,9 +100,13 @@ export class Story {
     return this;
   }
 
+  /** What follows from the request and from what was read. */
+  plan(): Plan | null {
+    return derivePlan(this.now, deriveQuery(CHANGE, this.now.request, 'ci_deployer'), this.before, { salt, window: this.window, consumers: this.consumers, parent: null });
+  }
+
   decided(answer: Decision, phase: 'request' | 'dispatch' = 'request'): Decided {
-    const query = deriveQuery(CHANGE, this.now.request, 'ci_deployer');
-    const plan = phase === 'request' ? derivePlan(this.now, query, this.before, { salt, window: this.window, consumers: this.consumers, parent: null }) : this.now.plan;
+    const plan = phase === 'request' ? this.plan() : this.now.plan;
     return this.try({ type: 'recordDecision', by: SIDECAR, phase, plan, decision: answer, provenance, approvalSeconds: 3600 });
   }
 
@@ -129,10 +133,11 @@ export class Story {
     return signDsse(REVOKE_ORDER_TYPE, deriveRevokeOrder(this.now.plan!, EXECUTOR, this.nowMs, 'compensation', SIDECAR)!, ticketSigner);
   }
 
-  authorise(): Decided {
+  /** @param clockMs by which the ticket is made */
+  authorise(clockMs = this.nowMs): Decided {
     const { plan } = this.now;
     const audience = plan!.caller === undefined ? EXECUTOR : callerIdOf(plan!.caller.key);
-    const ticket = deriveActTicket(this.now, plan!, stepOf(this.now)!, audience, this.nowMs, 300);
+    const ticket = deriveActTicket(this.now, plan!, stepOf(this.now)!, audience, clockMs, 300);
     return this.try({ type: 'authoriseAct', by: SIDECAR, ticket: signDsse(TICKET_TYPE, ticket, ticketSigner), order: this.now.plan!.lease === null ? null : this.order() });
   }
 

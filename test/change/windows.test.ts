@@ -62,6 +62,18 @@ describe('a change with a planned window', () => {
     expect(story.try({ type: 'missWindow', by: SIDECAR })).toMatchObject({ ok: false, code: 'not-expected' });
   });
 
+  it('is missed once the records are past it, though the clock was set back into it: nothing would be authorised in it', () => {
+    const story = inWindow();
+    const inItMs = OPENS + 1;
+    expect(nextWork(story.now, inItMs, LIMITS, CLOSES).work).toEqual({ do: 'missWindow' });
+    story.nowMs = inItMs;
+    story.must({ type: 'openWindow', by: SIDECAR });
+    expect(nextWork(story.now, inItMs, LIMITS, CLOSES).work).toEqual({ do: 'closeWindow' });
+    story.nowMs = CLOSES + 1;
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expect(story.authorise(inItMs)).toMatchObject({ ok: false, code: 'not-expected', message: expect.stringContaining('planned window') as string });
+  });
+
   it('closes what it opened, once nothing needs it any more', () => {
     const story = inWindow();
     story.nowMs = OPENS;

@@ -14,8 +14,8 @@ const said = (standing: boolean): Decision => ({
 /** The effect for what a standing approval has approved. */
 function effectUnder(trust: TrustEdit, observed: Decision): string {
   const { now, atMs } = toldUntilUsed(useOf(standingOf(TEMPLATE)));
-  const clock = { nowMs: () => Math.max(atMs, START_MS, parseTime(TEMPLATE.notBefore)), after: () => () => undefined };
-  return unlessFloorAsks({ trust: storyTrust(trust), clock }, now, now.plan, observed).effect;
+  const store = { nextAtMs: () => Math.max(atMs, START_MS, parseTime(TEMPLATE.notBefore)) };
+  return unlessFloorAsks({ trust: storyTrust(trust), store }, now, now.plan, observed).effect;
 }
 
 it('lets what is observed through where a floor counts the standing approval that it was approved by', () => {

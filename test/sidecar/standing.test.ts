@@ -542,7 +542,7 @@ describe('where the clock was ahead, and was set back', () => {
     await ask({ ...GRANT, reason: 'another' });
     aheadMs = 0;
     expect((await sidecar.send(ANAS, 'POST', `/v1/standing-approvals/${approvalId}/revoke`, { reason: 'no longer needed' })).status).toBe(200);
-    expect((await show(id)).state).toBe('withdrawn');
+    expect((await show(id)).state).toBe('rejected');
     expect(await verdict()).toBe('');
   });
 });

@@ -115,7 +115,7 @@ const cases: readonly Case[] = [
       vi.doMock(import('../../src/change/work.ts'), async (original): Promise<typeof Work> => {
         const real = await original();
         const mayEnd = ({ plan, finished, revokes }: State.ChangeState): boolean => plan?.steps[finished.length]?.action === 'retire' && revokes.length === 0;
-        return { ...real, nextWork: (state, nowMs, limits) => (mayEnd(state) ? { work: { do: 'compensate' }, wakeAtMs: null } : real.nextWork(state, nowMs, limits)) };
+        return { ...real, nextWork: (state, nowMs, limits, recordMs) => (mayEnd(state) ? { work: { do: 'compensate' }, wakeAtMs: null } : real.nextWork(state, nowMs, limits, recordMs)) };
       });
     },
   },
@@ -125,7 +125,7 @@ const cases: readonly Case[] = [
       const real = await original();
       const asFetched = (state: State.ChangeState): State.ChangeState =>
         state.name === 'staged' && state.delivery !== null ? { ...state, delivery: { ...state.delivery, status: 'acknowledged' } } : state;
-      return { ...real, nextWork: (state, nowMs, limits) => real.nextWork(asFetched(state), nowMs, limits) };
+      return { ...real, nextWork: (state, nowMs, limits, recordMs) => real.nextWork(asFetched(state), nowMs, limits, recordMs) };
     }),
   },
   {
