@@ -19,7 +19,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 // `countersign … | head`: whoever reads has had enough. What is found out is told by the exit code all the same.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') process.exit(4);
+    if (error.code === 'EPIPE') return;
+    if (stream === process.stdout) process.stderr.write(`error (unwritable): standard output cannot be written: ${error.message}\n`);
+    process.exit(4);
   });
 }
 

@@ -8,7 +8,7 @@ import { describeChange, stateText } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { failureOf } from './failure.ts';
 import { inertJson, plain, table } from './output.ts';
-import { isOver } from './request.ts';
+import { gaveUp, isOver } from './request.ts';
 import type { Runner } from './runner.ts';
 import { why } from './why.ts';
 import type { Session } from './world.ts';
@@ -88,6 +88,12 @@ async function watch(session: Session, id: string, flags: ConnectFlags): Promise
   };
   // An active lease is watched to its end.
   const until = (change: ChangeView): boolean => isOver(change) && !(change.state === 'active' || (change.state === 'done' && change.delivery?.status === 'sealed'));
-  await connectTo(flags, session).wait(id, { until, seen, signal: session.signal });
-  return EXIT.ok;
+  try {
+    await connectTo(flags, session).wait(id, { until, seen, signal: session.signal });
+    return EXIT.ok;
+  } catch (error) {
+    // Whoever watches has seen enough. Nothing was asked for, so that there is nothing to be told.
+    if (gaveUp(session, error)) return EXIT.pending;
+    throw error;
+  }
 }

@@ -12,6 +12,8 @@ export interface Outline {
   /** `countersign`, `countersign changes`, `countersign changes list`, … */
   readonly path: string;
   readonly commands: readonly { readonly name: string; readonly description: string }[];
+  /** What may stand for an argument of it that is one of few: `population` of `report`. */
+  readonly values: readonly string[];
   readonly options: readonly OutlinedOption[];
 }
 export interface OutlinedOption {
@@ -45,6 +47,7 @@ export function outlineOf(command: Command, path = command.name()): Outline[] {
   const here: Outline = {
     path,
     commands: commands.map((inner) => ({ name: inner.name(), description: firstLine(inner.description()) })),
+    values: command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []),
     options: [...command.options.filter(({ hidden }) => !hidden).map(optionOf), help],
   };
   return [here, ...commands.flatMap((inner) => outlineOf(inner, `${path} ${inner.name()}`))];
@@ -72,7 +75,7 @@ export function completionScript(shell: Shell, outlines: readonly Outline[]): st
 const inner = (outlines: readonly Outline[]): Outline[] => outlines.slice(1);
 /** For bash, zsh and sh: nothing in it is expanded. */
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-const wordsOf = ({ commands, options }: Outline): string => [...commands.map(({ name }) => name), ...options.flatMap(({ flags }) => flags)].join(' ');
+const wordsOf = ({ commands, values, options }: Outline): string => [...commands.map(({ name }) => name), ...values, ...options.flatMap(({ flags }) => flags)].join(' ');
 
 function forBash(outlines: readonly Outline[]): string {
   const valued = (takes: (option: OutlinedOption) => boolean): string[] => outlines.flatMap(({ path, options }) => options.filter(takes).flatMap(({ flags }) => flags.map((flag) => quoted(`${path} ${flag}`))));
@@ -101,8 +104,8 @@ complete -o default -F _countersign countersign`;
 /** @see `man zshcompsys`, `_describe`: a colon ends the word, and one in it is escaped */
 function forZsh(outlines: readonly Outline[]): string {
   const item = (word: string, description: string): string => quoted(`${word.replaceAll(':', '\\:')}:${description}`);
-  const itemsOf = ({ commands, options }: Outline): string => [
-    ...commands.map(({ name, description }) => item(name, description)),
+  const itemsOf = ({ commands, values, options }: Outline): string => [
+    ...commands.map(({ name, description }) => item(name, description)), ...values.map(quoted),
     ...options.flatMap(({ flags, description }) => flags.map((flag) => item(flag, description))),
   ].join(' ');
   const cases = outlines.flatMap(({ path, options }) => options.flatMap(({ flags, takes }) => (takes === 'nothing' ? [] : flags.map((flag) =>
@@ -130,8 +133,9 @@ compdef _countersign countersign`;
 function forFish(outlines: readonly Outline[]): string {
   const fish = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
   const at = (path: string): string => `-n ${fish(`__countersign_at ${path}`)}`;
-  const lines = outlines.flatMap(({ path, commands, options }) => [
+  const lines = outlines.flatMap(({ path, commands, values, options }) => [
     ...commands.map(({ name, description }) => `complete -c countersign -f ${at(path)} -a ${fish(name)} -d ${fish(description)}`),
+    ...values.map((value) => `complete -c countersign ${at(path)} -a ${fish(value)}`),
     ...options.map(({ flags, description, takes }) => {
       const named = flags.map((flag) => (flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`)).join(' ');
       return `complete -c countersign ${at(path)} ${named}${takes === 'nothing' ? '' : takes === 'anything' ? ' -r' : ` -x -a ${fish(takes.join(' '))}`} -d ${fish(description)}`;

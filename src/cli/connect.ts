@@ -1,16 +1,18 @@
 /**
  * Finds the sidecar and the caller's token.
  *
- * In this order: `--socket`/`--url`, the environment, the configuration file (`--config`, `./countersign.yaml`, `./.countersign/dev/countersign.yaml`).
+ * In this order: `--socket`/`--url`, the environment, the configuration file (`--config`, `./countersign.yaml`, `./.countersign/dev/countersign.yaml`,
+ * `~/.config/countersign/countersign.yaml`). The token is last looked for in `~/.config/countersign/token`.
  * A token is never an argument: arguments are seen by every process of the machine.
  */
 import type { Command } from 'commander';
+import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { connect, type Client } from '../client/index.ts';
 import { CliError, EXIT } from './exit.ts';
 import { readSecret, readText } from './files.ts';
-import { findConfig } from './find-config.ts';
+import { findConfig, ownFolder } from './find-config.ts';
 import type { World } from './world.ts';
 
 export interface ConnectFlags {
@@ -24,10 +26,10 @@ export interface ConnectFlags {
 /** Adds the options that every command which talks to the sidecar takes. */
 export function withConnection(command: Command): Command {
   return command
-    .option('--config <file>', 'countersign.yaml of the installation (default: ./countersign.yaml, ./.countersign/dev/countersign.yaml)')
+    .option('--config <file>', 'countersign.yaml of the installation (default: ./countersign.yaml, ./.countersign/dev/countersign.yaml, ~/.config/countersign/countersign.yaml)')
     .option('--socket <path>', "the sidecar's unix socket (COUNTERSIGN_SOCKET)")
     .option('--url <url>', "the sidecar's HTTP address (COUNTERSIGN_URL)")
-    .option('--token-file <file>', 'a file with your token, readable by you alone (COUNTERSIGN_TOKEN_FILE, or the token in COUNTERSIGN_TOKEN)')
+    .option('--token-file <file>', 'a file with your token, readable by you alone (COUNTERSIGN_TOKEN_FILE, or the token in COUNTERSIGN_TOKEN; ~/.config/countersign/token where neither is set)')
     .option('--as <principal>', 'take the token of this principal from tokens.txt beside the configuration');
 }
 
@@ -66,8 +68,10 @@ function findToken(flags: ConnectFlags, config: string | null, { cwd, env }: Pic
   if (file !== undefined && file !== '') return tokenIn(resolve(cwd, file));
   const token = env['COUNTERSIGN_TOKEN'];
   if (token !== undefined && token !== '') return token;
+  const own = ownFolder({ env });
+  if (own !== null && existsSync(join(own, 'token'))) return tokenIn(join(own, 'token'));
   throw new CliError(EXIT.usage, 'no-token', {
-    cause: 'no token was given', effect: 'Nothing was sent.', next: 'set COUNTERSIGN_TOKEN_FILE, give --token-file FILE, or, in an installation of your own, --as PRINCIPAL, one that tokens.txt names',
+    cause: 'no token was given', effect: 'Nothing was sent.', next: 'set COUNTERSIGN_TOKEN_FILE, give --token-file FILE, put it into ~/.config/countersign/token, or, in an installation of your own, --as PRINCIPAL, one that tokens.txt names',
   });
 }
 

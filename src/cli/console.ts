@@ -15,7 +15,7 @@ async function runConsole(session: Session, flags: { readonly config: string }):
   const [{ loadConsoleConfig }, { startConsole }] = await Promise.all([import('../console/config.ts'), import('../console/start.ts')]);
   const config = await loadConsoleConfig(resolve(session.cwd, flags.config)).catch((cause: unknown) => {
     if (!(cause instanceof ConfigError)) throw cause;
-    throw new CliError(cause.code === 'unreadable' ? EXIT.io : EXIT.usage, `config-${cause.code}`, { cause: cause.message, effect: 'Nothing was started.' }, { cause });
+    throw new CliError(cause.code === 'unreadable' ? EXIT.io : EXIT.usage, `config-${cause.code}`, { cause: cause.message, effect: 'Nothing was started.', ...(cause.code === 'unreadable' ? { next: 'write one: docs/console.md has the smallest, under “To try it”' } : {}) }, { cause });
   });
   const started = await startConsole(config).catch((cause: unknown) => {
     throw new CliError(EXIT.io, 'not-started', { cause: cause instanceof Error ? cause.message : String(cause), effect: 'The console was not started.' }, { cause });

@@ -84,7 +84,7 @@ function entryOf(file: FactText, kind: GrantKind, id: string): GrantedEntry {
     });
   } catch (cause) {
     if (!(cause instanceof FactsError)) throw cause;
-    throw new CliError(EXIT.io, 'bad-facts', { cause: cause.message.replaceAll('\n', '; '), effect: EFFECT, next: 'correct the file' }, { cause });
+    throw new CliError(EXIT.io, 'bad-facts', { cause: cause.message, effect: EFFECT, next: 'correct the file' }, { cause });
   }
 }
 

@@ -21,6 +21,6 @@ export async function factsIn(session: Pick<Session, 'cwd'>, given: string | und
     return await loadFacts({ inventory: demand('inventory'), catalogue: demand('catalogue'), directory: demand('directory'), usage: find('usage'), calendar: find('calendar'), exceptions: find('exceptions') }, nowMs);
   } catch (cause) {
     if (!(cause instanceof FactsError)) throw cause;
-    throw new CliError(EXIT.io, 'bad-facts', { cause: `the facts cannot be believed: ${plain(cause.message.split('\n').join('; '))}`, effect: 'Nothing was asked.' }, { cause });
+    throw new CliError(EXIT.io, 'bad-facts', { cause: `the facts cannot be believed: ${plain(cause.message)}`, effect: 'Nothing was asked.' }, { cause });
   }
 }

@@ -54,7 +54,7 @@ async function load(files: FactFiles, nowMs: number): Promise<Facts> {
     return await loadFacts(files, nowMs);
   } catch (cause) {
     if (!(cause instanceof FactsError)) throw cause;
-    throw new CliError(EXIT.io, 'bad-facts', { cause: cause.message.replaceAll('\n', '; '), effect: 'Nothing was looked at.', next: 'correct the file' }, { cause });
+    throw new CliError(EXIT.io, 'bad-facts', { cause: cause.message, effect: 'Nothing was looked at.', next: 'correct the file' }, { cause });
   }
 }
 

@@ -15,6 +15,8 @@ const inert = (text: string): string => text.split(/([\n\t])/).map((part, index)
 
 export interface Stream {
   readonly isTTY?: boolean;
+  /** How wide a terminal is. */
+  readonly columns?: number;
   write(text: string): unknown;
 }
 
@@ -71,7 +73,8 @@ export function openOutput({ stdout, stderr, env, json }: OutputOptions): Output
       if (stderr.isTTY !== true) return;
       clear();
       if (text === '') return;
-      stderr.write(text);
+      // One that went on to a second line could not be taken away again.
+      stderr.write(text.slice(0, Math.max(0, (stderr.columns ?? 80) - 1)));
       progressShown = true;
     },
     bold: style(1),

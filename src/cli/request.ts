@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { resolve } from 'node:path';
 import { parse } from 'yaml';
 import type { ChangeView, Client } from '../client/index.ts';
+import { ClientError } from '../client/errors.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { changeRequestSchema, type ChangeRequest } from '../protocol/request.ts';
 import { durationSchema, durationSeconds } from '../protocol/values.ts';
@@ -81,7 +82,10 @@ export async function follow(session: Session, client: Client, recorded: Pick<Ch
   out.say(`${recorded.id} recorded`);
   const change = limitMs === null
     ? await client.wait(recorded.id, { until: (seen) => seen.state !== 'requested', timeoutMs: FIRST_ANSWER_MS, signal: session.signal })
-    : await client.wait(recorded.id, { until: isOver, timeoutMs: limitMs, signal: session.signal, seen: announce(session, as) });
+    : await client.wait(recorded.id, { until: isOver, timeoutMs: limitMs, signal: session.signal, seen: announce(session, as) }).catch((cause: unknown) => {
+        if (!gaveUp(session, cause)) throw cause;
+        throw new CliError(EXIT.pending, 'aborted', { cause: 'nobody waits for it here any more', effect: `${recorded.id} is recorded, and goes on.`, next: `countersign changes watch ${recorded.id}` }, { cause });
+      });
   out.progress('');
   out.document(change);
   for (const line of describeChange(change, out, { nowMs: session.nowMs() })) out.line(line);
@@ -114,6 +118,11 @@ export function announce({ out, nowMs }: Session, as?: string): (change: ChangeV
 export function approveCommand({ id, requirement }: ChangeView, as?: string): string {
   const [approver] = approversNamed(requirement.approvers);
   return `countersign approve ${id}${as === undefined || approver === undefined ? '' : ` --as ${approver}`}`;
+}
+
+/** Whether this is what became of a wait that somebody ended, by Ctrl-C say. */
+export function gaveUp({ signal }: Session, error: unknown): boolean {
+  return signal.aborted && error instanceof ClientError && error.code === 'aborted';
 }
 
 /** Whether there is nothing more to wait for: the access is there, was refused, or is over. */

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { REQUIRED_BY_DEFAULT } from '../../ledger/index.ts';
 import { conclusionOf } from '../evidence/verification-document.ts';
-import { formatTime } from '../protocol/values.ts';
+import { formatTime, nhiIdSchema } from '../protocol/values.ts';
 import { timeWords } from '../reports/words.ts';
 import { whoHad } from '../reports/who.ts';
 import { archives } from './archived.ts';
@@ -43,6 +43,7 @@ async function who(session: Session, path: string, flags: WhoFlags): Promise<Exi
   const usage = (cause: string): CliError => new CliError(EXIT.usage, 'usage', { cause, effect: 'Nothing was verified.' });
   if (target === null && nhi === null) throw usage('give --target CONNECTOR/TARGET, --nhi ID, or both');
   if (target !== null && !/^[^/]+\/./.test(target)) throw usage('--target is a connector and a target of it, such as pg-main/app');
+  if (nhi !== null && !nhiIdSchema.safeParse(nhi).success) throw usage('--nhi is the id of a machine identity, such as nhi:prod/ci-deployer');
   const at = timeOf('--at', flags.at);
   // Nothing that policy said is told here: whether it would say so again is for `verify`.
   const { facts, verification, trust, exit, asOfMs } = await verifiedFacts(session, path, { ...flags, replay: false }, { controls: [], isWanted: () => false, isCounted: () => true });

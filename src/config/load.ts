@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { LineCounter, parseDocument, visit } from 'yaml';
+import { issueLine, issueWords } from '../protocol/issue-words.ts';
 import { CONFIG_KEYS, type ConfigKey } from './keys.ts';
 import { configSchema, PATH_KEYS, type Config } from './schema.ts';
 
@@ -22,7 +23,7 @@ export class ConfigError extends Error {
   readonly code: 'unreadable' | 'malformed';
   readonly issues: readonly ConfigIssue[];
   constructor(code: ConfigError['code'], issues: readonly ConfigIssue[], options?: ErrorOptions) {
-    super(issues.map(({ source, pointer, message }) => `${source}: ${pointer === '' ? '' : `${pointer}: `}${message}`).join('\n'), options);
+    super(issueLine(issues.map(({ source, pointer, message }) => ({ place: source, message: `${pointer === '' ? '' : `${pointer}: `}${message}` }))), options);
     this.name = 'ConfigError';
     this.code = code;
     this.issues = issues;
@@ -86,7 +87,7 @@ export async function loadConfig({ path, env = {}, flags = {} }: LoadOptions): P
   if (!parsed.success) {
     throw new ConfigError('malformed', parsed.error.issues.flatMap((issue) => {
       const source = origins.get(issue.path.join('.')) ?? file;
-      if (issue.code !== 'unrecognized_keys') return [{ pointer: pointerOf(issue.path), message: issue.message, source }];
+      if (issue.code !== 'unrecognized_keys') return [{ pointer: pointerOf(issue.path), message: issueWords(issue.message), source }];
       return issue.keys.map((key) => ({ pointer: pointerOf([...issue.path, key]), message: 'unknown key', source }));
     }));
   }
@@ -100,9 +101,9 @@ export function parseFile(text: string, file: string): Tree {
   };
   if (text.length > FILE_BYTES_MAX) fail('is too large to be a configuration');
   const lines = new LineCounter();
-  const document = parseDocument(text, { version: '1.2', schema: 'core', strict: true, uniqueKeys: true, merge: false, lineCounter: lines });
+  const document = parseDocument(text, { version: '1.2', schema: 'core', strict: true, uniqueKeys: true, merge: false, prettyErrors: false, lineCounter: lines });
   const [wrong] = [...document.errors, ...document.warnings];
-  if (wrong !== undefined) fail(`line ${lines.linePos(wrong.pos[0]).line}: ${wrong.message.split('\n')[0] ?? wrong.code}`);
+  if (wrong !== undefined) fail(`line ${lines.linePos(wrong.pos[0]).line}: ${wrong.message}`);
   visit(document, { Alias: () => fail('aliases are not used here: what is written is what is read') });
   const value: unknown = document.toJS();
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Tree) : fail('is not a mapping of keys to values');

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigError, parseFile, pointerOf } from '../config/load.ts';
 import { busSchema, hostSchema, LOOPBACK, sourceUrlTrouble } from '../config/schema.ts';
+import { issueWords } from '../protocol/issue-words.ts';
 import { plainTextSchema } from '../protocol/values.ts';
 
 const pathSchema = plainTextSchema(1_024);
@@ -87,7 +88,7 @@ export async function loadConsoleConfig(path: string): Promise<ConsoleConfig> {
     throw new ConfigError('unreadable', [{ pointer: '', message: 'cannot be read', source: file }], { cause });
   });
   const parsed = consoleConfigSchema.safeParse(parseFile(text, file));
-  if (!parsed.success) throw new ConfigError('malformed', parsed.error.issues.flatMap(inEntries).map((issue) => ({ pointer: pointerOf(issue.path), message: issue.message, source: file })));
+  if (!parsed.success) throw new ConfigError('malformed', parsed.error.issues.flatMap(inEntries).map((issue) => ({ pointer: pointerOf(issue.path), message: issueWords(issue.message), source: file })));
   const absolute = (name: string): string => resolve(dirname(file), name);
   const { tls, login, nats, trust } = parsed.data;
   return {

@@ -13,13 +13,16 @@ import { locksOn } from './locks.ts';
 import { audienceOf } from './pace.ts';
 import { rivalOf } from './perform.ts';
 
+/** An executor that runs answers sooner, where its target does. */
+const SILENT_MS = 10_000;
+
 /** null where the change waits for nothing, or for what the name of its state says already. */
 export function waitingFor(context: EngineContext, changeId: string): string | null {
   // One at rest waits for nothing.
   const state = context.store.inMemory(changeId);
   if (state === undefined) return null;
   if (state.adoptedFrom !== null) return waitingUnderOldLog(state);
-  if (state.name === 'requested' || state.name === 'authorised') return waitingToBeShown(context, state);
+  if (state.name === 'requested' || state.name === 'authorised') return waitingToBeShown(context, state) ?? waitingForAnswer(context, state);
   if (state.name === 'staged') return waitingForConsumers(state) ?? waitingForItsTime(context, state);
   if (state.name === 'pending') return waitingForFloor(state, context.store.nextAtMs());
   return state.name === 'scheduled' ? waitingForItsTime(context, state) : null;
@@ -49,6 +52,14 @@ function waitingToBeShown({ copy, witnesses }: EngineContext, state: ChangeState
   if (audience === null || issued === null || onlyTakesAway(readPayload(issued.ticket, anyTicketSchema))) return null;
   const ofCopy = copy !== undefined && (state.plan?.mode === 'caller' || copy.guards(audience)) ? copy.trouble() : null;
   return ofCopy ?? witnesses?.trouble() ?? null;
+}
+
+/** Nothing of it is on record where an executor does not run, or does not reach its target. */
+function waitingForAnswer({ clock }: EngineContext, { name, act, read, before, plan }: ChangeState): string | null {
+  const issued = name === 'authorised' ? act : before === null ? read : null;
+  if (issued === null || plan?.mode === 'caller') return null;
+  const { notBefore } = readPayload(issued.ticket, anyTicketSchema);
+  return clock.nowMs() - parseTime(notBefore) < SILENT_MS ? null : `${issued.audience} has not answered since ${notBefore}: its own log says why, where it runs`;
 }
 
 function waitingForConsumers({ plan, delivery, confirmed, finished, stagedAtMs }: ChangeState): string | null {

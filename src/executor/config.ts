@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { busSchema } from '../config/schema.ts';
+import { issueWords } from '../protocol/issue-words.ts';
 import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
 import { tracingSchema } from '../tracing/config.ts';
 
@@ -187,7 +188,7 @@ export async function loadExecutorConfig(path: string): Promise<ExecutorConfig> 
     throw new ConfigError(path, `not YAML: ${cause instanceof Error ? cause.message.split('\n')[0]! : ''}`, { cause });
   }
   const parsed = executorConfigSchema.safeParse(value);
-  if (!parsed.success) throw new ConfigError(path, parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; '));
+  if (!parsed.success) throw new ConfigError(path, parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issueWords(issue.message)}`).join('; '));
   return withAbsolutePaths(parsed.data, dirname(resolve(path)));
 }
 

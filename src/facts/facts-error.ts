@@ -1,4 +1,5 @@
 /** Why facts cannot be believed, by file and line. */
+import { issueLine } from '../protocol/issue-words.ts';
 
 /** One thing that is wrong, and where: `pointer` is an RFC 6901 JSON pointer, `line` counts from 1. */
 export interface FactsIssue {
@@ -13,7 +14,7 @@ export class FactsError extends Error {
   readonly code: 'unreadable' | 'malformed';
   readonly issues: readonly FactsIssue[];
   constructor(code: FactsError['code'], issues: readonly FactsIssue[], options?: ErrorOptions) {
-    super(issues.map((issue) => `${issue.file}${issue.line === null ? '' : `:${issue.line}`}: ${issue.pointer === '' ? '' : `${issue.pointer}: `}${issue.message}`).join('\n'), options);
+    super(issueLine(issues.map(({ file, line, pointer, message }) => ({ place: `${file}${line === null ? '' : `:${line}`}`, message: `${pointer === '' ? '' : `${pointer}: `}${message}` }))), options);
     this.name = 'FactsError';
     this.code = code;
     this.issues = issues;

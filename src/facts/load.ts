@@ -3,6 +3,7 @@ import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { isAlias, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
 import type { z } from 'zod';
 import { JsonError, parseStrict } from '../../ledger/index.ts';
+import { issueWords } from '../protocol/issue-words.ts';
 import { duplicates, type Duplicate } from './check.ts';
 import { FactsError, FILE_BYTES_MAX, ISSUES_MAX, type FactsIssue } from './facts-error.ts';
 import { exceptionsFileSchema, type ExceptionsFile } from './exceptions.ts';
@@ -141,9 +142,9 @@ function parseWithDocument<T>(file: FactText, schema: z.ZodType<T>): { readonly 
     throw new FactsError('malformed', issues.slice(0, ISSUES_MAX).map((issue) => ({ file: file.name, ...issue })));
   };
   if (Buffer.byteLength(file.text) > FILE_BYTES_MAX) fail([{ line: null, pointer: '', message: `larger than ${FILE_BYTES_MAX} bytes` }]);
-  const document = parseDocument(file.text, { version: '1.2', schema: 'core', strict: true, uniqueKeys: true, merge: false, lineCounter: lines });
+  const document = parseDocument(file.text, { version: '1.2', schema: 'core', strict: true, uniqueKeys: true, merge: false, prettyErrors: false, lineCounter: lines });
   const wrong = [...document.errors, ...document.warnings];
-  if (wrong.length > 0) fail(wrong.map((error) => ({ line: lines.linePos(error.pos[0]).line, pointer: '', message: error.message.split('\n')[0] ?? error.code })));
+  if (wrong.length > 0) fail(wrong.map((error) => ({ line: lines.linePos(error.pos[0]).line, pointer: '', message: error.message })));
   visit(document, {
     Node: (_key, node) => {
       // One text, one meaning: what is written is what is read, and a file cannot blow up when it is expanded.
@@ -157,7 +158,7 @@ function parseWithDocument<T>(file: FactText, schema: z.ZodType<T>): { readonly 
   });
   const parsed = schema.safeParse(document.toJS());
   if (!parsed.success) {
-    return fail(parsed.error.issues.map((issue) => ({ line: lineAt(document, issue.path, lines), pointer: pointerOf(issue.path), message: issue.message })));
+    return fail(parsed.error.issues.map((issue) => ({ line: lineAt(document, issue.path, lines), pointer: pointerOf(issue.path), message: issueWords(issue.message) })));
   }
   const twice = duplicates(parsed.data);
   if (twice.length > 0) fail(twice.map((one: Duplicate) => ({ line: lineAt(document, one.path, lines), pointer: pointerOf(one.path), message: `${one.name} is here twice` })));

@@ -52,11 +52,12 @@ time { white-space: nowrap; } .verdicts th { white-space: nowrap; min-width: 0; 
 .chart thead th { background: none; color: var(--soft); font-size: .8rem; } .chart .track { width: 35%; min-width: 5rem; vertical-align: middle; }
 .chart th { min-width: 0; overflow-wrap: normal; }
 svg { display: block; width: 100%; height: .7rem; border-radius: .2rem; } .back { fill: var(--track); } .fill { fill: var(--accent); } .fill.excess { fill: var(--bad); } .fill.used { fill: var(--good); }
-.scroll { overflow-x: auto; } .scroll:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.scroll { overflow-x: auto; } .scroll td { min-width: 6.5rem; } .scroll:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .l { color: var(--soft); font-size: .92em; } .r { color: var(--soft); font: .85em/1.4 ui-monospace, monospace; font-weight: 400; }
 .cell { display: block; } .t { white-space: nowrap; } .bars { display: grid; grid-template-columns: max-content minmax(5rem, 1fr) max-content; gap: .1rem .6rem; align-items: center; min-width: 14rem; }
 .fault { margin: .3rem 0 0; padding: .15rem .45rem; border-radius: .3rem; font-weight: 400; font-size: .92em; }
 @media (max-width: 40rem) { .verdicts th, .verdicts td { padding: .4rem .35rem; } .verdicts .status { white-space: normal; } .chart .track, .chart thead th:nth-child(2) { display: none; } }
+@media screen and (max-width: 52rem) { .scroll table { min-width: 52rem; } }
 tr.at-fault > th { border-left: .3rem solid var(--bad); }
 footer { margin-top: 2.5rem; padding-top: .8rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .88rem; }
 @media print {

@@ -37,7 +37,7 @@ export function whoHad({ facts, trust, verification }: Pick<Given, 'facts' | 'tr
       ...there.map((then) => accessSentence(then, atMs)), ...outside.map(outsideSentence),
       ...held.flatMap((one) => heldSentence(one, there)),
     ],
-    notCovered: [...unseen({ facts, trust, verification }, target, atMs), ...later(facts.records.last, atMs), ...('pack' in verification ? ['what changes outside of this pack gave or took'] : [])],
+    notCovered: [...unnamed(facts, target, nhi), ...unseen({ facts, trust, verification }, target, atMs), ...later(facts.records.last, atMs), ...('pack' in verification ? ['what changes outside of this pack gave or took'] : [])],
   };
 }
 
@@ -46,13 +46,13 @@ function accessSentence(then: AccessThen, atMs: number): Sentence {
   const { subject, account, authorised, given, gone } = access;
   const records = new Set<number>();
   const at = (what: At): string => `${timeWords(what.atMs)} (record ${note(records, what.seq)})`;
-  const has = `${subject} ${is === 'there' ? 'had' : 'may have had'} ${privileges.join(', ')} at ${placeWords(access)}, as account ${account}`;
+  const has = `${subject} ${is === 'there' ? 'had' : 'may have had'} ${privileges.join(', ')} at ${placeWords(access)}, as account ${account}, by ${access.change}`;
   const since = is === 'there' ? `since ${at(given!)}, authorised at ${at(authorised)}` : `authorised at ${at(authorised)}, of which nobody had reported yet what came`;
   const isOver = end !== null && end.endsAtMs <= atMs;
   const until = end === null ? 'without an end' : `${isOver ? 'though it was to end' : 'to end'} at ${timeWords(end.endsAtMs)} (record ${note(records, end.seq)})`;
   const after = gone === null ? 'Nobody has recorded since that it is gone' : `It was recorded as gone at ${at(gone)}`;
   const less = takings.length === 0 ? '' : ` Other changes had taken some of it: ${takings.map(({ change, seq }) => `${change} (record ${note(records, seq)})`).join(', ')}.`;
-  return { is: is === 'there' ? 'access' : 'maybe', subject, place: placeWords(access), text: plain(`${has}, ${since}, ${until}. ${byWhom(access, records)}. ${after}, by ${access.change}.${less}`), records: [...records].sort((a, b) => a - b) };
+  return { is: is === 'there' ? 'access' : 'maybe', subject, place: placeWords(access), text: plain(`${has}, ${since}, ${until}. ${byWhom(access, records)}. ${after}.${less}`), records: [...records].sort((a, b) => a - b) };
 }
 
 const note = (records: Set<number>, seq: number): number => {
@@ -109,6 +109,13 @@ function heldSentence({ subject, place, weighed }: Seen, there: readonly AccessT
     is: 'held', subject, place, records: [weighed.seq],
     text: plain(`${subject} had been read to hold ${more.join(', ')} at ${place}, when ${weighed.change} was decided at ${timeWords(weighed.atMs)} (record ${weighed.seq}); whether it still did, nothing says.`),
   }];
+}
+
+/** Whoever misspells a name is not to read that nobody had anything. */
+function unnamed({ changes, outside }: Given['facts'], target: string | null, nhi: string | null): string[] {
+  const named = [...changes, ...outside.map(({ found }) => ({ ...found, subject: found.nhi }))];
+  const isNowhere = [...(target === null || named.some((one) => placeWords(one) === target) ? [] : [target]), ...(nhi === null || named.some(({ subject }) => subject === nhi) ? [] : [nhi])];
+  return isNowhere.map((name) => `whether ${name} is how it is called here: no change and no finding in these records names it`);
 }
 
 /** Since when nobody had looked at the connectors that are asked about. */

@@ -74,6 +74,15 @@ describe('request', () => {
     expect((await waiting).exit).toBe(1);
   });
 
+  it('one that is given up says that the change goes on, and how to see it', async () => {
+    const { id } = json(await grant('--idempotency-key', 'run-9'));
+    const gone = desk.with({ signal: AbortSignal.abort() });
+    const waited = await gone.run('request', ...GRANT, ...as('nhi:prod/ci-deployer'), '--idempotency-key', 'run-9', '--wait');
+    const watched = await gone.run('changes', 'watch', id, '--json', ...as('nhi:prod/ci-deployer'));
+    expect([waited.exit, waited.stderr]).toEqual([5, expect.stringContaining(`${id} is recorded, and goes on.\nnext: countersign changes watch ${id}`)]);
+    expect(watched).toEqual({ exit: 5, stdout: '', stderr: '' });
+  });
+
   it('reads a request from standard input', async () => {
     const text = JSON.stringify({ kind: 'grant', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'by pipe', duration: 'PT5M', entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:deploy' }] });
     const ran = await desk.with({ readStdin: () => Promise.resolve(Buffer.from(text)) }).run('request', '-f', '-', '--json', ...as('nhi:prod/ci-deployer'));

@@ -47,6 +47,14 @@ describe.each(SHELLS)('completion for %s', (shell) => {
     expect(offered('doctor', '--waiting')).toEqual([]);
   });
 
+  it.skipIf(!has(shell))('offers the values of an argument that has few, and no others', () => {
+    // Beside files, which come after it.
+    const values = (...words: string[]): string[] => offered(...words).filter((word) => /^[a-z]+$/.test(word));
+    expect(values('report', 'po')).toEqual(['population']);
+    expect(values('report', '').sort()).toEqual(['controls', 'gaps', 'population', 'privilege', 'sample']);
+    expect(values('completion', 'z')).toEqual(['zsh']);
+  });
+
   it.skipIf(!has(shell))('offers the values of an option that has few', () => {
     const program = new Command('countersign').addOption(new Option('--colour <which>', "it's a \\ 'test': $(touch here) `touch here`").choices(['red', 'green']));
     program.command('paint');

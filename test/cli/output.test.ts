@@ -85,6 +85,12 @@ describe('data and talk', () => {
     out.say('done');
     expect(talk()).toBe('half\r\u001b[Kdone\n');
   });
+  it('progress stays on its line, however narrow the terminal is', () => {
+    let talk = '';
+    const stream = { isTTY: true, columns: 20, write: (text: string) => (talk += text) };
+    openOutput({ stdout: stream, stderr: stream, env: {}, json: false }).progress('[####....] 256/265 records');
+    expect(talk).toBe('[####....] 256/265 ');
+  });
 });
 
 it('aligns columns and leaves no trailing space', () => {

@@ -74,4 +74,7 @@ it('says that the configuration cannot be used, and looks no further', async () 
   writeFileSync(installation.configPath, 'origin: 1\n');
   const { exit, checks } = await doctor();
   expect([exit, checks.map(({ name, status }) => [name, status])]).toEqual([1, [['configuration', 'failed']]]);
+  // All of it in one line, so that a terminal shows it as it is, and the file once.
+  expect(checks[0]!.message).toMatch(/^[^:]+countersign\.yaml: \/origin: [^\n]*; \/data: is missing; /);
+  expect(checks[0]!.message.split(installation.configPath)).toHaveLength(2);
 });

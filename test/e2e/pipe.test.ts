@@ -1,7 +1,7 @@
 /** `countersign … | head`, as a process: whoever reads goes away, and the exit code still says what was found out. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -39,4 +39,14 @@ test.each([
   ['what does not hold, its complaints unread as well', 'wrong', ['stdout', 'stderr'], 1],
 ] as const)('%s exits as it would with a reader', async (_what, trust, closed, exit) => {
   expect(await unread(trust, closed)).toBe(exit);
+});
+
+test('on a full disk it says why there is no output', async () => {
+  const full = openSync('/dev/full', 'w');
+  const child = spawn(process.execPath, [MAIN, 'verify', 'clean', '--trust', 'right'], { cwd: directory, stdio: ['ignore', full, 'pipe'] });
+  let told = '';
+  child.stderr!.on('data', (chunk) => (told += String(chunk)));
+  const [code] = (await once(child, 'close')) as [number | null];
+  closeSync(full);
+  expect([code, told]).toEqual([4, expect.stringMatching(/^error \(unwritable\): standard output cannot be written: ENOSPC/)]);
 });

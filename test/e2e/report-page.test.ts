@@ -10,6 +10,19 @@ import { writeReportLedger } from '../support/report-ledger.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** Short words in the cells of rows, of which a part is on another line. */
+const BROKEN = `(() => {
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode;
+    if (node.parentElement.closest('.scroll td') === null || !/^[A-Za-z]{2,12}$/.test(node.data.trim())) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    if (range.getClientRects().length > 1) found.push(node.data);
+  }
+  return found;
+})()`;
 const REPORTS: readonly (readonly [string, ...string[]])[] = [['population'], ['sample', '--seed', 'x', '--size', '3'], ['gaps'], ['controls'], ['privilege']];
 interface Finding {
   readonly id: string;
@@ -61,9 +74,11 @@ describe.skipIf(!hasBrowser())('a report as a page', () => {
         const rules = scheme === 'light' ? '["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]' : '{ type: "rule", values: ["color-contrast"] }';
         const { violations } = await page.evaluate<{ violations: readonly Finding[] }>(`axe.run(document, { runOnly: ${rules}, resultTypes: ["violations"] })`);
         expect(violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 2).map(({ html, failureSummary }) => `${html} ${failureSummary ?? ''}`).join('; ')}`), scheme).toEqual([]);
+        expect(await page.evaluate(BROKEN), 'words of a row that go on in another line').toEqual([]);
         // On a narrow screen tables scroll by themselves, and the page does not.
         await page.setViewportSize({ width: 420, height: 800 });
         expect(await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth')).toBe(true);
+        expect(await page.evaluate(BROKEN), 'the same, on a phone').toEqual([]);
       });
       expect(amiss).toEqual([]);
     }

@@ -111,10 +111,11 @@ test('facts without usage and calendar have none, and their value can be put on 
 });
 
 test.each<[string, Parameters<typeof parse>[0], RegExp]>([
-  ['a key twice', { directory: DIRECTORY.replace('active: true', 'active: true, active: false') }, /^directory\.yaml:3: .*unique/i],
+  ['a key twice', { directory: DIRECTORY.replace('active: true', 'active: true, active: false') }, /^directory\.yaml:3: Map keys must be unique$/],
   ['a key twice under an escape', { directory: '{"v": 1, "people": [], "teams": [], "\\u0074eams": []}' }, /^directory\.yaml:1: .*unique/i],
   ['a member that nobody knows', { inventory: INVENTORY.replace('    humanUse: false', '    humanUse: false\n    humanuse: true') }, /^inventory\.yaml:3: \/nhis\/0: .*humanuse/],
-  ['a member that is missing', { inventory: INVENTORY.replace('    humanUse: false\n', '') }, /^inventory\.yaml:3: \/nhis\/0\/humanUse: /],
+  ['a member that is missing', { inventory: INVENTORY.replace('    humanUse: false\n', '') }, /^inventory\.yaml:3: \/nhis\/0\/humanUse: is missing$/],
+  ['two mistakes, in one line that a terminal shows as it is', { inventory: INVENTORY.replace('riskTier: low', 'riskTier: none').replace('    humanUse: false\n', '') }, /^inventory\.yaml:7: \/nhis\/0\/riskTier: [^\n]*; inventory\.yaml:3: \/nhis\/0\/humanUse: is missing$/],
   ['text for a number', { catalogue: CATALOGUE.replace('rank: 1', 'rank: high') }, /^catalogue\.yaml:3: \/entitlements\/0\/rank: /],
   ['a number out of range', { catalogue: CATALOGUE.replace('rank: 1', 'rank: 101') }, /^catalogue\.yaml:3: \/entitlements\/0\/rank: /],
   ['a fraction', { catalogue: CATALOGUE.replace('maxLeaseSeconds: 60', 'maxLeaseSeconds: 0.5') }, /^catalogue\.yaml:5: \/purposes\/0\/maxLeaseSeconds: /],

@@ -38,9 +38,20 @@ describe('who had access', () => {
     expect((await who(authorised - 1)).sentences).toEqual([]);
     expect(of(await who(authorised), 'maybe')).toEqual([expect.stringContaining('nhi:prod/ci-deployer may have had role:deploy at pg-main/app')]);
     const during = await who(done);
-    expect(of(during, 'access')).toEqual([expect.stringMatching(/^nhi:prod\/ci-deployer had role:deploy at pg-main\/app, as account ci_deployer, since .* \(record \d+\)\. Approved by person:ana \(session, record \d+\)\. It was recorded as gone at /)]);
+    expect(of(during, 'access')).toEqual([expect.stringMatching(/^nhi:prod\/ci-deployer had role:deploy at pg-main\/app, as account ci_deployer, by chg_\w+, since .* \(record \d+\)\. Approved by person:ana \(session, record \d+\)\. It was recorded as gone at /)]);
     expect(of(await who(gone - 1), 'access')).toHaveLength(1);
     expect((await who(gone)).sentences).toEqual([]);
+  });
+
+  it('is not answered with nobody for a name that is misspelt', async () => {
+    const atMs = timeOf(story.grant, 'step.succeeded');
+    for (const [flag, name] of [['--nhi', 'nhi:prod/ci-deploier'], ['--target', 'pg-main/ap']] as const) {
+      const { sentences, notCovered } = await who(atMs, flag, name);
+      expect([sentences, notCovered[0]]).toEqual([[], `whether ${name} is how it is called here: no change and no finding in these records names it`]);
+    }
+    for (const named of [['--nhi', 'nhi:prod/ci-deployer'], ['--target', 'pg-main/app']]) expect((await who(atMs, ...named)).notCovered.filter((item) => item.startsWith('whether'))).toEqual([]);
+    const { exit, stderr } = await desk.run('who', 'estate', '--trust', 'estate/trust', '--nhi', 'ci-deployer');
+    expect([exit, stderr]).toEqual([2, expect.stringContaining('such as nhi:prod/ci-deployer')]);
   });
 
   it('names records that the ledger has, each in the sentence', async () => {
