@@ -1,5 +1,5 @@
 // What of an interface as it is now breaks somebody who keeps to it as it was: OpenAPI 3.1 and AsyncAPI 3.0, and the JSON Schema in both.
-// `in` is what others send to us: it may ask for no more. `out` is what we send: it may hold no less, and nothing of another kind.
+// `in` is what others send to us: it may ask for no more. `out` is what we send: it may hold no less, nothing of another kind, and keeps within its bounds.
 // Each finding is one sentence that begins with where it is. What this does not understand, it reports where it has changed.
 
 /** Limits by which less is taken, and in which direction they are stricter. */
@@ -49,16 +49,21 @@ function breaksOfResolved(was, is, direction, documents, at, done) {
 
 /** Each of what there was must still be there; and what we send may not become of another kind altogether. */
 function breaksOfBranches(was, is, direction, documents, at, done) {
+  const named = was.filter(({ $ref }) => $ref !== undefined && is.some((other) => other.$ref === $ref));
   const [before, now] = [branchesIn(was, documents.was), branchesIn(is, documents.is)];
-  const found = before.flatMap((one) => {
+  const found = branchesIn(was.filter((one) => !named.includes(one)), documents.was).flatMap((one) => {
     const tried = now.filter((other) => maybeSame(one.whole, other.whole)).map((other) => {
       const seen = new Set(done);
-      return { seen, breaks: breaksOfSchema(one.stated, other.stated, direction, documents, at, seen) };
-    }).sort((a, b) => a.breaks.length - b.breaks.length);
+      const missing = keysOf(one.whole.properties).filter((name) => other.whole.properties?.[name] === undefined).length;
+      return { seen, missing, breaks: breaksOfSchema(one.stated, other.stated, direction, documents, at, seen) };
+      // One that has its members is it, though its bounds are others.
+    }).sort((a, b) => a.missing - b.missing || a.breaks.length - b.breaks.length);
     if (tried.length === 0) return [`${at}: ${nameOf(one.whole)} is gone`];
     for (const name of tried[0].seen) done.add(name);
     return tried[0].breaks;
   });
+  // What has the same name in both is told of by that.
+  found.unshift(...named.flatMap((one) => breaksOfSchema(one, one, direction, documents, at, done)));
   if (direction === 'in') return found;
   const kinds = new Set(before.flatMap(({ whole }) => typesOf(whole) ?? []));
   return [...found, ...now.flatMap(({ whole }) => (typesOf(whole) ?? []).filter((type) => kinds.size > 0 && !kinds.has(type)).map((type) => `${at}: may be ${type} now`))];
@@ -100,7 +105,7 @@ function breaksOfKeywords(was, is, direction, at) {
   const [valuesA, valuesB] = [valuesOf(was), valuesOf(is)];
   for (const value of valuesA ?? []) if (valuesB !== undefined && !valuesB.some((other) => same(other, value))) found.push(`${at}: ${JSON.stringify(value)} is gone`);
   if (direction === 'in' && valuesA === undefined && valuesB !== undefined) found.push(`${at}: only ${valuesB.length} values are taken now`);
-  if (direction === 'out' && valuesA !== undefined && valuesB === undefined) found.push(`${at}: may be any value now`);
+  if (direction === 'out' && valuesA !== undefined) for (const value of valuesB ?? ['any value']) if (!valuesA.some((other) => same(other, value))) found.push(`${at}: may be ${valuesB === undefined ? value : JSON.stringify(value)} now`);
   for (const name of ['pattern', 'format', 'contentEncoding']) {
     if (is[name] !== undefined && was[name] !== is[name] && (direction === 'in' || was[name] !== undefined)) found.push(`${at}: ${name} is another now`);
     if (is[name] === undefined && was[name] !== undefined && direction === 'out') found.push(`${at}: ${name} is not said any more`);
@@ -108,6 +113,12 @@ function breaksOfKeywords(was, is, direction, at) {
   if (direction === 'in') {
     for (const [name, sign] of Object.entries(LIMITS)) if (is[name] !== undefined && (was[name] === undefined || (is[name] - was[name]) * sign > 0)) found.push(`${at}: ${name} is ${is[name]} now`);
     if (is.uniqueItems === true && was.uniqueItems !== true) found.push(`${at}: uniqueItems is asked now`);
+  } else {
+    for (const [name, sign] of Object.entries(LIMITS)) {
+      if (was[name] !== undefined && is[name] === undefined) found.push(`${at}: ${name} is not said any more`);
+      else if ((is[name] - was[name]) * sign < 0) found.push(`${at}: ${name} is ${is[name]} now`);
+    }
+    if (was.uniqueItems === true && is.uniqueItems !== true) found.push(`${at}: uniqueItems is not said any more`);
   }
   for (const name of new Set([...keysOf(was), ...keysOf(is)])) if (!COMPARED.has(name) && !name.startsWith('x-') && !same(was[name], is[name])) found.push(`${at}: ${name} has changed`);
   return found;
@@ -128,6 +139,7 @@ function breaksOfParts(was, is, direction, documents, at, done) {
   else if (direction === 'out' && typeof restA === 'object' && restB === true) found.push(`${at}.*: may be anything now`);
   if (was.propertyNames !== undefined && is.propertyNames !== undefined) found.push(...breaksOfSchema(was.propertyNames, is.propertyNames, direction, documents, `${at}.(name)`, done));
   else if (direction === 'in' && is.propertyNames !== undefined) found.push(`${at}.(name): only some are taken now`);
+  else if (direction === 'out' && was.propertyNames !== undefined) found.push(`${at}.(name): may be any now`);
   if (was.items !== undefined && is.items !== undefined) found.push(...breaksOfSchema(was.items, is.items, direction, documents, `${at}[]`, done));
   else if (direction === 'in' && is.items !== undefined) found.push(`${at}[]: only some are taken now`);
   else if (direction === 'out' && was.items !== undefined) found.push(`${at}[]: may be anything now`);

@@ -7,7 +7,8 @@ import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { describeChange, stateText } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { failureOf } from './failure.ts';
-import { inertJson, plain, table } from './output.ts';
+import { inertJson, plain, spaced, table } from './output.ts';
+import { firstOf, limitOf } from './pages.ts';
 import { gaveUp, isOver } from './request.ts';
 import type { Runner } from './runner.ts';
 import { why } from './why.ts';
@@ -42,29 +43,26 @@ async function list(session: Session, flags: ListFlags): Promise<ExitCode> {
   if (flags.state !== undefined && state === undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.state)} is not a state`, next: `one of: ${STATES.join(', ')}` });
   const kind = planSchema.shape.kind.options.find((one) => one === flags.kind);
   if (flags.kind !== undefined && kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.kind)} is not a kind of change`, next: `one of: ${planSchema.shape.kind.options.join(', ')}` });
-  if (!/^[1-9][0-9]{0,5}$/.test(flags.limit)) throw new CliError(EXIT.usage, 'usage', { cause: '--limit takes a number' });
+  const limit = limitOf(flags.limit);
   const client = connectTo(flags, session);
-  const found: ChangeView[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await client.list({
-      limit: Math.min(200, Number(flags.limit) - found.length),
-      ...(state === undefined ? {} : { state }), ...(kind === undefined ? {} : { kind }),
-      ...(flags.subject === undefined ? {} : { subject: flags.subject }), ...(flags.waitingForMe === undefined ? {} : { waitingForMe: flags.waitingForMe }), ...(cursor === undefined ? {} : { cursor }),
+  const { all: found, next } = await firstOf<ChangeView>(limit, async (page) => {
+    const answered = await client.list({
+      ...page, ...(state === undefined ? {} : { state }), ...(kind === undefined ? {} : { kind }),
+      ...(flags.subject === undefined ? {} : { subject: flags.subject }), ...(flags.waitingForMe === undefined ? {} : { waitingForMe: flags.waitingForMe }),
     });
-    found.push(...page.changes);
-    cursor = page.next ?? undefined;
-  } while (cursor !== undefined && found.length < Number(flags.limit));
+    return { all: answered.changes, next: answered.next };
+  });
   out.document({ changes: found });
   if (found.length === 0) out.say(flags.waitingForMe === undefined ? 'no changes that you may see' : 'nothing waits for you');
-  const rows = found.map((change) => [change.id, change.state, change.kind, plain(change.subject), aboutWhat(change)]);
+  const rows = found.map((change) => [change.id, change.state, change.kind, spaced(change.subject), spaced(aboutWhat(change))]);
   for (const line of table(rows)) out.line(line);
+  if (next !== null) out.say(`there are more than these ${found.length}: --limit`);
   return EXIT.ok;
 }
 
 function aboutWhat({ entitlements, system }: ChangeView): string {
-  if (entitlements.length > 0) return entitlements.map((one) => plain(one.privilege)).join(', ');
-  return system === null ? '' : `${plain(system.connector)}/${plain(system.target)}`;
+  if (entitlements.length > 0) return entitlements.map(({ privilege }) => privilege).join(', ');
+  return system === null ? '' : `${system.connector}/${system.target}`;
 }
 
 async function show(session: Session, id: string, flags: ConnectFlags): Promise<ExitCode> {

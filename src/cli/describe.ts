@@ -4,7 +4,7 @@ import type { Observed } from '../protocol/decision.ts';
 import { formatLength } from '../protocol/plain.ts';
 import { BY_CALLER, describeApprovers, planLines, reasonLine, type PlanLine } from '../protocol/plan-as-seen.ts';
 import type { Failure } from './failure.ts';
-import { formatSpan, inertLine, plain, type Output } from './output.ts';
+import { formatSpan, inertCell, inertLine, plain, spaced, type Output } from './output.ts';
 
 export { describeApprovers };
 
@@ -17,11 +17,11 @@ export interface DescribeOptions {
 /** The whole change: who, what, what policy said, who is asked, what became of it. */
 export function describeChange(change: ChangeView, out: Output, { nowMs, failure = null }: DescribeOptions): string[] {
   const lines: string[] = [];
-  const field = (name: string, text: string): void => void lines.push(`  ${out.dim(name.padEnd(12))}${text}`);
-  lines.push(`${out.bold(change.id)}  ${stateText(change, out)}`);
+  const field = (name: string, text: string): void => void lines.push(lineOf(out, name, inertCell(text)));
+  lines.push(`${out.bold(spaced(change.id))}  ${inertCell(stateText(change, out))}`);
   field('kind', `${change.kind}, revision ${change.revision}`);
   if (change.reduced !== null) field('reduced', `by ${plain(change.reduced.by)} at ${change.reduced.at}, from revision ${change.reduced.revision}`);
-  for (const { name, text } of shownLines({ ...change, decision: null })) field(name, text);
+  for (const { name, text } of shownLines({ ...change, decision: null })) lines.push(lineOf(out, name, text));
   field('reason', change.reason === null ? out.dim('erased; `changes why` says under which record') : plain(change.reason));
   if (change.adoptedFrom !== null) field('adopted', `from log ${change.adoptedFrom}: nothing more is gained by it`);
   lines.push(...describeProgress(change, out));
@@ -47,6 +47,9 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   return lines.map(inertLine);
 }
 
+/** @param text in which two blanks are ours */
+const lineOf = (out: Output, name: string, text: string): string => `  ${out.dim(name.padEnd(12))}${text}`;
+
 function whereText({ channel }: Pick<ChangeView['approvals'][number], 'channel'>): string {
   return channel === undefined ? '' : { slack: ' in Slack', relay: ' at another sidecar' }[channel];
 }
@@ -60,7 +63,7 @@ export function shownLines(change: ChangeView): PlanLine[] {
 /** What was asked for, while there is no plan of it. */
 function requestLines(change: ChangeView): PlanLine[] {
   const { connector, target } = change.system ?? {};
-  return [
+  const lines: PlanLine[] = [
     { name: 'subject', text: plain(change.subject) }, { name: 'requester', text: change.requester.map(plain).join(' for ') }, { name: 'purpose', text: plain(change.purpose) },
     ...(change.entitlements.length > 0 || connector === undefined || target === undefined ? [] : [{ name: 'system', text: `${plain(connector)} / ${plain(target)}` }]),
     ...change.entitlements.map((one) => ({ name: 'access', text: `${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}${one.scope === undefined ? '' : ` (${plain(one.scope)})`}` })),
@@ -69,6 +72,7 @@ function requestLines(change: ChangeView): PlanLine[] {
     ...(change.mode === 'caller' ? [{ name: 'made by', text: BY_CALLER }] : []),
     ...(change.requirement.approvers === null ? [] : [{ name: 'approvers', text: describeApprovers(change.requirement.approvers) }]),
   ];
+  return lines.map(({ name, text }) => ({ name, text: spaced(text) }));
 }
 
 /** The new credential that a login owes after somebody broke the glass: what became of it, or by when it is due and how it is asked for. */
@@ -76,7 +80,7 @@ function describeOwedRotation({ breakGlass, subject, purpose }: ChangeView, out:
   const owed = breakGlass?.rotation;
   if (owed == null) return [];
   const { account, connector, target, rotateBy, change, waivedBy } = owed;
-  const line = (name: string, text: string): string => `  ${out.dim(name.padEnd(12))}${text}`;
+  const line = (name: string, text: string): string => lineOf(out, name, spaced(text));
   const login = `${plain(account)} at ${plain(connector)}/${plain(target)}`;
   if (change !== null) return [line('rotation', `of ${login}: made by ${change}`)];
   if (waivedBy !== null) return [line('rotation', `of ${login}: not needed, says ${plain(waivedBy)}`)];
@@ -90,9 +94,9 @@ function describeOwedRotation({ breakGlass, subject, purpose }: ChangeView, out:
 function describeEscalation({ escalation, state, approvalsBy }: ChangeView, out: Output, nowMs: number): string[] {
   if (escalation === null) return [];
   const people = escalation.to.map(plain).join(', ');
-  if (escalation.at !== null) return [`  ${out.dim('escalated'.padEnd(12))}${people} told at ${escalation.at}; who may approve has not changed`];
+  if (escalation.at !== null) return [lineOf(out, 'escalated', spaced(`${people} told at ${escalation.at}; who may approve has not changed`))];
   if (state !== 'pending' || (approvalsBy !== null && escalation.dueAt >= approvalsBy)) return [];
-  return [`  ${out.dim('escalates'.padEnd(12))}${escalation.dueAt} (${relative(Date.parse(escalation.dueAt), nowMs)}): then ${people} told as well`];
+  return [lineOf(out, 'escalates', spaced(`${escalation.dueAt} (${relative(Date.parse(escalation.dueAt), nowMs)}): then ${people} told as well`))];
 }
 
 function itemState(item: ChangeView['items'][number]): string {
@@ -104,7 +108,7 @@ function itemState(item: ChangeView['items'][number]): string {
 /** How far a rotation is, and the window. */
 function describeProgress(change: ChangeView, out: Output): string[] {
   const lines: string[] = [];
-  const field = (name: string, text: string): void => void lines.push(`  ${out.dim(name.padEnd(12))}${text}`);
+  const field = (name: string, text: string): void => void lines.push(lineOf(out, name, spaced(text)));
   if (change.window !== null && change.window.state !== 'planned') field('window', change.window.state);
   const { rotation } = change;
   if (rotation !== null) {
@@ -119,16 +123,16 @@ function describeProgress(change: ChangeView, out: Output): string[] {
 export function describeDecision(change: ChangeView, out: Output): string[] {
   const { decision } = change;
   if (decision === null) return [];
-  const lines = [`  ${out.dim('policy'.padEnd(12))}${effectText(decision.effect, out)}`];
-  const indent = ' '.repeat(14);
-  for (const reason of decision.reasons) lines.push(`${indent}${reasonLine(reason)}`);
-  for (const { id, rule, owner, until } of decision.exceptions ?? []) lines.push(`${indent}exception ${plain(id)} of ${owner}, until ${until}: ${rule} does not deny`);
-  lines.push(...observedLines(decision.observed).map((line) => `${indent}${line}`));
-  for (const one of decision.excess) lines.push(`${indent}beyond the purpose: ${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}`);
+  const lines = [lineOf(out, 'policy', effectText(decision.effect, out))];
+  const more = (text: string): void => void lines.push(lineOf(out, '', text));
+  for (const reason of decision.reasons) more(spaced(reasonLine(reason)));
+  for (const { id, rule, owner, until } of decision.exceptions ?? []) more(spaced(`exception ${id} of ${owner}, until ${until}: ${rule} does not deny`));
+  observedLines(decision.observed).forEach(more);
+  for (const one of decision.excess) more(spaced(`beyond the purpose: ${one.connector} / ${one.target} / ${one.privilege}`));
   const offer = decision.counterOffer;
   if (offer !== null) {
-    const access = offer.entitlements.map((one) => `${plain(one.connector)}/${plain(one.target)}/${plain(one.privilege)}`).join(', ');
-    lines.push(`${indent}this would do: ${access}${offer.leaseSeconds === null ? '' : ` for ${formatLength(offer.leaseSeconds)}`}`);
+    const access = offer.entitlements.map((one) => `${one.connector}/${one.target}/${one.privilege}`).join(', ');
+    more(spaced(`this would do: ${access}${offer.leaseSeconds === null ? '' : ` for ${formatLength(offer.leaseSeconds)}`}`));
   }
   return lines;
 }
@@ -139,8 +143,8 @@ export function observedLines(observed: Observed | undefined): string[] {
   const { scope, owner, until, effect, approvers, reasons } = observed;
   const by = approvers === null ? '' : ` by ${describeApprovers(approvers)}`;
   return [
-    `under observe until ${until} (${plain(scope)} of ${owner}), not enforced: ${effect === 'deny' ? 'denied' : `needs approval${by}`}`,
-    ...reasons.map(({ code, message }) => `  ${code}: ${plain(message)}`),
+    spaced(`under observe until ${until} (${scope} of ${owner}), not enforced: ${effect === 'deny' ? 'denied' : `needs approval${by}`}`),
+    ...reasons.map(({ code, message }) => `  ${spaced(`${code}: ${message}`)}`),
   ];
 }
 

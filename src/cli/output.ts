@@ -1,15 +1,22 @@
 /** What goes to the terminal. Data on stdout, talk on stderr; nothing that came from elsewhere can move the cursor or colour a line. */
-import { inertJson, plain } from '../protocol/plain.ts';
+import { inertJson, plain, spaced } from '../protocol/plain.ts';
 
-export { formatSpan, inertJson, plain } from '../protocol/plain.ts';
+export { formatSpan, inertJson, plain, spaced } from '../protocol/plain.ts';
 
 /** What {@link openOutput} styles by; nothing hides, moves or erases. */
 const STYLE = /(\u001b\[(?:0|1|2|31|32)m)/;
 
 /** One line, in which nothing is obeyed but these styles: what a sidecar answers is believed of no command to have been looked at. */
 export function inertLine(line: string): string {
-  return line.split(STYLE).map((part, index) => (index % 2 === 1 ? part : plain(part))).join('');
+  return besideStyles(line, plain);
 }
+
+/** What stands in a column of a line, in which nothing is obeyed but these styles, and which is no column itself. */
+export function inertCell(text: string): string {
+  return besideStyles(text, spaced);
+}
+
+const besideStyles = (text: string, shown: (part: string) => string): string => text.split(STYLE).map((part, index) => (index % 2 === 1 ? part : shown(part))).join('');
 
 const inert = (text: string): string => text.split(/([\n\t])/).map((part, index) => (index % 2 === 1 ? part : inertLine(part))).join('');
 

@@ -2,13 +2,13 @@
 import type { StandingStatement } from '../protocol/standing-approval.ts';
 import type { StandingApprovalView } from '../client/index.ts';
 import { formatLength } from '../protocol/plain.ts';
-import { plain } from './output.ts';
+import { plain, spaced } from './output.ts';
 
 const listed = (values: readonly string[], none: string): string => (values.length === 0 ? none : values.map((one) => plain(one)).join(', '));
 
 /** The template, line by line: each thing that a plan may not go beyond. */
 export function templateLines({ approver, subject, kinds, connector, target, accounts, privileges, recipients, maxLeaseSeconds, uses, notBefore, expiresAt, log }: StandingStatement): { readonly name: string; readonly text: string }[] {
-  return [
+  const lines = [
     { name: 'approved', text: `in the name of ${plain(approver)}, without being asked` },
     { name: 'for', text: plain(subject) },
     { name: 'what', text: kinds.join(', ') },
@@ -20,6 +20,7 @@ export function templateLines({ approver, subject, kinds, connector, target, acc
     { name: 'good', text: `from ${notBefore} to ${expiresAt}` },
     { name: 'log', text: log },
   ];
+  return lines.map(({ name, text }) => ({ name, text: spaced(text) }));
 }
 
 /** Why it approves nothing more; null while it does. */

@@ -8,7 +8,8 @@ import { STANDING_NAMESPACE, STANDING_SECONDS_MAX, STANDING_STATES, standingStat
 import { durationSchema, durationSeconds, formatTime } from '../protocol/values.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { plain, table } from './output.ts';
+import { plain, spaced, table } from './output.ts';
+import { firstOf, limitOf } from './pages.ts';
 import type { Runner } from './runner.ts';
 import { standingEnd, templateLines } from './shown-template.ts';
 import { signWithSsh } from './ssh-sign.ts';
@@ -51,6 +52,7 @@ export function addStanding(program: Command, run: Runner): void {
     .action(run(sign));
   withConnection(standing.command('list')).description('the standing approvals that you may see, oldest first')
     .addOption(new Option('--state <state>', 'only those that approve something still, or only those that do not').choices(STANDING_STATES))
+    .option('--limit <n>', 'at most so many', '1000')
     .action(run(list));
   withConnection(standing.command('revoke').argument('<id>'))
     .description('it approves nothing more, and what it has approved and nobody has begun is over')
@@ -103,24 +105,26 @@ async function confirm(session: Session, statement: StandingStatement): Promise<
   if (!/^y(es)?$/i.test(answer)) throw new CliError(EXIT.failed, 'not-confirmed', { cause: 'not confirmed', effect });
 }
 
-async function list(session: Session, { state, ...flags }: ConnectFlags & { readonly state?: StandingState }): Promise<ExitCode> {
+async function list(session: Session, { state, limit, ...flags }: ConnectFlags & { readonly state?: StandingState; readonly limit: string }): Promise<ExitCode> {
+  const most = limitOf(limit);
   const client = connectTo(flags, session);
-  const found: StandingApprovalView[] = [];
-  for (let cursor: string | null | undefined; cursor !== null;) {
-    const { standingApprovals, next = null, ...who } = await client.standingApprovals({ limit: 200, ...(state === undefined ? {} : { state }), ...(cursor === undefined ? {} : { cursor }) });
-    found.push(...standingApprovals);
-    cursor = next;
-    if (next === null) session.out.document({ ...who, standingApprovals: found, next });
-  }
+  let who: object = {};
+  const { all: found, next } = await firstOf<StandingApprovalView>(most, async (page) => {
+    const { standingApprovals, next: after = null, ...rest } = await client.standingApprovals({ ...page, ...(state === undefined ? {} : { state }) });
+    who = rest;
+    return { all: standingApprovals, next: after };
+  });
+  session.out.document({ ...who, standingApprovals: found, next });
   if (found.length === 0) session.out.say('no standing approvals that you may see');
   for (const line of table(found.map((one) => rowOf(one, session.nowMs())))) session.out.line(line);
+  if (next !== null) session.out.say(`there are more than these ${found.length}: --limit`);
   return EXIT.ok;
 }
 
 function rowOf(one: StandingApprovalView, nowMs: number): string[] {
   const { approvalId, statement: { approver, subject, kinds, connector, target, uses, expiresAt }, used } = one;
   const standing = standingEnd(one, nowMs) ?? `until ${expiresAt}`;
-  return [approvalId, plain(approver), `${kinds.join(', ')} for ${plain(subject)}`, `${plain(connector)}/${plain(target)}`, `used ${used} of ${uses}`, standing];
+  return [approvalId, approver, `${kinds.join(', ')} for ${subject}`, `${connector}/${target}`, `used ${used} of ${uses}`, standing].map(spaced);
 }
 
 async function revoke(session: Session, id: string, { reason, ...flags }: ConnectFlags & { readonly reason: string }): Promise<ExitCode> {

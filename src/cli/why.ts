@@ -2,7 +2,7 @@
 import { tellStory } from '../evidence/story.ts';
 import { connectTo, type ConnectFlags } from './connect.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import { plain } from './output.ts';
+import { spaced } from './output.ts';
 import type { Session } from './world.ts';
 
 export async function why(session: Session, id: string, flags: ConnectFlags): Promise<ExitCode> {
@@ -12,6 +12,6 @@ export async function why(session: Session, id: string, flags: ConnectFlags): Pr
   out.document({ change: id, story });
   const width = String(story.at(-1)?.record ?? 0).length;
   out.line(out.bold(id));
-  for (const { record, at, text } of story) out.line(`${String(record).padStart(width)}  ${out.dim(at)}  ${plain(text)}`);
+  for (const { record, at, text } of story) out.line(`${String(record).padStart(width)}  ${out.dim(at)}  ${spaced(text)}`);
   return EXIT.ok;
 }

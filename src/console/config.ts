@@ -6,10 +6,16 @@ import { ConfigError, parseFile, pointerOf } from '../config/load.ts';
 import { busSchema, hostSchema, LOOPBACK, sourceUrlTrouble } from '../config/schema.ts';
 import { issueWords } from '../protocol/issue-words.ts';
 import { plainTextSchema } from '../protocol/values.ts';
+import { LOOPBACK_RANGES, rangeTrouble } from './source.ts';
 
 const pathSchema = plainTextSchema(1_024);
 const urlSchema = plainTextSchema(2_048).refine((text) => sourceUrlTrouble(text) === null, 'https, or http to a loopback address, without user or fragment');
 const originSchema = urlSchema.refine((text) => !URL.canParse(text) || new URL(text).origin === text, 'scheme, name and port, and nothing after it');
+
+const rangeSchema = z.string().max(64).superRefine((text, context) => {
+  const trouble = rangeTrouble(text);
+  if (trouble !== null) context.addIssue({ code: 'custom', message: trouble });
+});
 
 const oidcSchema = z.strictObject({
   kind: z.literal('oidc'),
@@ -42,6 +48,8 @@ export const consoleConfigSchema = z
     listen: z.strictObject({ host: hostSchema.default('127.0.0.1'), port: z.int().min(0).max(65_535) }),
     /** Left out: something before it ends TLS, on this machine. */
     tls: z.strictObject({ cert: pathSchema, /** Readable by its owner alone. */ key: pathSchema }).optional(),
+    /** Addresses, or ranges such as `10.1.0.0/16`, of what stands before the console and says in `X-Forwarded-For` whom it hears from. */
+    trustedProxies: z.array(rangeSchema).max(64).default([...LOOPBACK_RANGES]),
     /** `bus`: every sidecar in `sidecars.json` of the trust folder. */
     sidecars: z.union(
       [

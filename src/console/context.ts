@@ -27,6 +27,8 @@ export interface ConsoleContext {
   readonly assets: Assets;
   /** What verifies offline, to be handed out; null where it is not built. */
   readonly verifier: VerifierPage | null;
+  /** Whether what that address says of where a request comes from is believed. */
+  readonly isTrustedProxy: (address: string) => boolean;
   readonly logger: ConsoleLogger;
   readonly nowMs: () => number;
   readonly random: (length: number) => Uint8Array;

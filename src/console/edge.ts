@@ -5,7 +5,6 @@
  * `Sec-Fetch-Site` or `Origin`, and by the key that only our forms carry.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { isIP } from 'node:net';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { ConsoleEnv } from './context.ts';
 import type { Session } from './sessions.ts';
@@ -53,16 +52,4 @@ export function ownPath(text: string | undefined, publicUrl: URL): string {
   const url = new URL(text, publicUrl);
   // `/.//elsewhere.example` is a path of ours until its dots are gone: what is left of it names another host.
   return url.origin === publicUrl.origin && text.startsWith('/') && !url.pathname.startsWith('//') ? url.pathname + url.search : '/';
-}
-
-/**
- * Where a request comes from: the address of its connection. One from this machine is of what ends TLS there, which puts the address that it hears from
- * last in `X-Forwarded-For`; whatever stands before that, anybody can write.
- */
-export function sourceOf(c: Context<ConsoleEnv>): string {
-  // Without a server there is nothing at all.
-  const peer = (c.env as ConsoleEnv['Bindings'] | undefined)?.incoming?.socket.remoteAddress ?? '';
-  const isHere = /^(?:::ffff:)?127\.|^::1$/.test(peer);
-  const last = c.req.header('x-forwarded-for')?.split(',').at(-1)?.trim() ?? '';
-  return isHere && isIP(last) !== 0 ? last : peer;
 }

@@ -11,6 +11,7 @@ import type { ConsoleConfig } from './config.ts';
 import { oidcLogin, type OidcLogin } from './oidc.ts';
 import { openPlaces } from './places.ts';
 import { openSessions } from './sessions.ts';
+import { openRanges } from './source.ts';
 import { readVerifierPage } from './verifier-page.ts';
 
 export interface Console {
@@ -29,6 +30,7 @@ export async function startConsole(config: ConsoleConfig, { assets = builtAssets
   const draining = new AbortController();
   const made = {
     publicUrl, nowMs, random, logger, draining: draining.signal, oidc: await openLogin(config, publicUrl, nowMs, random), assets: await readAssets(assets), verifier: await readVerifierPage(join(dirname(assets), 'verifier.html')), sessions: openSessions(config.session, nowMs, random),
+    isTrustedProxy: openRanges(config.trustedProxies),
   };
   const tls = config.tls === undefined ? null : { cert: await readFile(config.tls.cert, 'utf8'), key: Buffer.from(await readPrivateFile(config.tls.key)).toString('utf8') };
   const places = await openPlaces(config, { nowMs, random, logger });

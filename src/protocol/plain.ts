@@ -16,6 +16,17 @@ export function plain(text: string): string {
   return text.replaceAll(HIDDEN, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
+/** One blank behind another, and the one that is as wide as two. U+2800 has no dots and is none to Unicode. */
+const FURTHER_BLANK = /(?<=[\p{Zs}\u2800])[\p{Zs}\u2800]|\u3000/gu;
+
+/**
+ * The same, where lines of ours have columns: of blanks in a row each after the first is shown as well. Where a narrow terminal goes on in the next row,
+ * what somebody wrote stands there under none of our columns, and two blanks are between what they wrote and what we say of it.
+ */
+export function spaced(text: string): string {
+  return plain(text).replaceAll(FURTHER_BLANK, (blank) => `\\u{${blank.codePointAt(0)!.toString(16)}}`);
+}
+
 /** The same JSON document, in which what is {@link HIDDEN} is written by its number; but for what ends its own lines. */
 export function inertJson(json: string): string {
   return json.replaceAll(HIDDEN, (character) => (character === '\n' ? character : Array.from({ length: character.length }, (_none, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')));

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { turnsOf } from './awaited.ts';
 import { partsOf, type ApproverExpression, type Requirement, type reasonSchema } from './decision.ts';
 import { floorText } from './floor-part.ts';
-import { formatLength, plain } from './plain.ts';
+import { formatLength, plain, spaced } from './plain.ts';
 import { takesAway, type Plan } from './plan.ts';
 import { recipientSchema } from './request.ts';
 import { changeIdSchema, entitlementSchema, plainTextSchema, timeSchema } from './values.ts';
@@ -63,7 +63,7 @@ export function planLines(seen: Seen): PlanLine[] {
   const { plan, bearing = null } = seen;
   const lines: PlanLine[] = [];
   const line = (name: string, text: string | null): void => {
-    if (text !== null) lines.push({ name, text });
+    if (text !== null) lines.push({ name, text: spaced(text) });
   };
   const { identity = null } = bearing ?? {};
   line('subject', `${plain(plan.subject)}${identity === null ? '' : ` (${plain(identity.environment)}, ${identity.riskTier} risk)`}`);
@@ -78,7 +78,7 @@ export function planLines(seen: Seen): PlanLine[] {
   line('extends', plan.extends === undefined ? null : `the lease of ${plan.extends.change}${seen.extends?.endsAt == null ? '' : `, to ${seen.extends.endsAt}`}`);
   line('part of', plan.parent ?? null);
   line('made by', plan.mode === 'caller' ? BY_CALLER : null);
-  plan.steps.forEach((_, index) => line(index === 0 ? 'plan' : '', stepLine(seen, index)));
+  lines.push(...plan.steps.map((_, index) => ({ name: index === 0 ? 'plan' : '', text: stepLine(seen, index) })));
   line('window', plan.window === undefined ? null : `${plain(plan.window.calendar)}, ${plan.window.opensAt} to ${plan.window.closesAt}; missed: ${plan.window.onMissed}`);
   line('rotation', plan.rotation === undefined ? null : rotationLine(plan.rotation));
   plan.items?.forEach((item, index) => line(index === 0 ? 'items' : '', itemLine(item, seen.itemStates?.[index])));
@@ -86,7 +86,7 @@ export function planLines(seen: Seen): PlanLine[] {
   line('last time', bearing === null ? null : lastLine(plan, bearing.last));
   line('reaches', reach(plan, identity?.consumers ?? []));
   for (const reason of seen.decision?.reasons ?? []) line('because', reasonLine(reason));
-  lines.push(...deciders(seen));
+  for (const { name, text } of deciders(seen)) line(name, text);
   return lines;
 }
 
@@ -98,7 +98,8 @@ export function reasonLine({ code, message, rule }: z.infer<typeof reasonSchema>
 function stepLine({ plan, steps = [] }: Seen, index: number): string {
   const { action, account, connector, target, privileges } = plan.steps[index]!;
   const how = steps[index]?.state ?? 'waiting';
-  return `${action} ${plain(account)} at ${plain(connector)} / ${plain(target)}${privileges.length === 0 ? '' : `: ${privileges.map(plain).join(', ')}`}${how === 'waiting' ? '' : `  (${how})`}`;
+  const what = spaced(`${action} ${account} at ${connector} / ${target}${privileges.length === 0 ? '' : `: ${privileges.join(', ')}`}`);
+  return how === 'waiting' ? what : `${what}  (${spaced(how)})`;
 }
 
 function itemLine(item: NonNullable<Plan['items']>[number], state: string | undefined): string {
@@ -119,7 +120,7 @@ function accessLines({ entitlements, kind, steps }: Plan, bearing: Bearing | nul
     const has = held?.privileges.includes(privilege);
     const what = has === undefined ? (takes ? 'taken away' : '') : takes ? (has ? 'held, and taken away' : 'not held') : kind === 'extend' ? (has ? 'held, for longer' : 'not held any more') : has ? 'held already' : 'new';
     const sign = takes ? (has === false ? '=' : '-') : has === true ? '=' : '+';
-    return { name: 'access', sign, text: `${plain(connector)} / ${plain(target)} / ${plain(privilege)}${scope === undefined ? '' : ` (${plain(scope)})`}${what === '' ? '' : `  ${what}`}` };
+    return { name: 'access', sign, text: `${spaced(`${connector} / ${target} / ${privilege}${scope === undefined ? '' : ` (${scope})`}`)}${what === '' ? '' : `  ${what}`}` };
   });
 }
 
@@ -127,7 +128,7 @@ function accessLines({ entitlements, kind, steps }: Plan, bearing: Bearing | nul
 function besides({ kind }: Plan, bearing: Bearing | null): PlanLine[] {
   const { others = 0, otherNames = [] } = bearing?.held ?? {};
   if (others === 0) return [];
-  return [{ name: kind === 'disable' ? 'loses' : 'keeps', sign: kind === 'disable' ? '-' : '=', text: `${others} ${kind === 'disable' ? '' : 'other '}${others === 1 ? 'privilege' : 'privileges'} that the account holds there${otherNames.length === 0 ? '' : `: ${listed(otherNames, others)}`}` }];
+  return [{ name: kind === 'disable' ? 'loses' : 'keeps', sign: kind === 'disable' ? '-' : '=', text: spaced(`${others} ${kind === 'disable' ? '' : 'other '}${others === 1 ? 'privilege' : 'privileges'} that the account holds there${otherNames.length === 0 ? '' : `: ${listed(otherNames, others)}`}`) }];
 }
 
 /** `as on 2026-11-20 (chg_…), but duration 1 h → 8 h`. What was not compared is not said to be the same. */

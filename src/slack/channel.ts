@@ -77,6 +77,7 @@ const METADATA = 'countersign_change';
 const KNOWN_MAX = 10_000;
 /** Of 200 messages each: what people have written in the channel since the change was asked for. */
 const HISTORY_PAGES_MAX = 10;
+const OVER = 'Nobody is asked about this plan any more: its message says what has become of it. Nothing was decided.';
 const UNKNOWN_PERSON = 'This Slack account is nobody whom Countersign knows: nothing was decided. Whoever runs it adds accounts under slack.people.';
 
 const postedSchema = z.looseObject({ ts: z.string() });
@@ -115,7 +116,8 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
         const history = historySchema.safeParse(answer.value).data;
         for (const { ts, metadata } of history?.messages ?? []) {
           const { change, planDigest, record } = metadata?.event_type === METADATA ? metadata.event_payload : {};
-          if (change === id && typeof planDigest === 'string' && !one.posted.has(planDigest)) one.posted.set(planDigest, { ts, askedBy: typeof record === 'number' ? record : null });
+          // The newest of several; one that is known by a press alone is known by its record as well, once it is found.
+          if (change === id && typeof planDigest === 'string' && (one.posted.get(planDigest)?.ts ?? ts) === ts) one.posted.set(planDigest, { ts, askedBy: typeof record === 'number' ? record : null });
         }
         cursor = history?.response_metadata?.next_cursor ?? '';
         one.isSearched = cursor === '' || page === HISTORY_PAGES_MAX - 1;
@@ -208,6 +210,13 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     if (!answer.ok) logger.warn({ reason: answer.reason }, 'somebody in Slack could not be told what became of a press');
   };
 
+  /** Where Slack's history says nothing, a press tells where the message is. False where another message about that plan is known, which keeps up with the change. */
+  const keepsUp = ({ id, requestedAt }: ChangeView, { planDigest, ts }: Shown): boolean => {
+    const { posted } = knownOf(id, Date.parse(requestedAt));
+    if (!posted.has(planDigest)) posted.set(planDigest, { ts, askedBy: null });
+    return posted.get(planDigest)!.ts === ts;
+  };
+
   /** What the form says next; null where that is nothing. */
   const act = async (interaction: Interaction, answered: () => boolean): Promise<object | null> => {
     const { user, about } = interaction;
@@ -216,7 +225,15 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
       await whisper(user, UNKNOWN_PERSON);
       return null;
     }
+    // Where it cannot be read now, the press says so.
+    const before = await options.view(about.changeId).catch(() => null);
+    const isKept = before === null || keepsUp(before, about);
     if (interaction.did === 'askWhy') {
+      if (before !== null && isOver(before, about)) {
+        await refresh(about.ts, about.planDigest, before, closing.signal);
+        await whisper(user, OVER);
+        return null;
+      }
       const answer = await api('views.open', { trigger_id: interaction.trigger, view: rejectionForm(about) }, closing.signal);
       if (!answer.ok) logger.warn({ reason: answer.reason }, 'Slack did not show the form for a rejection');
       return null;
@@ -226,6 +243,8 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     const decided = await options.decide(person, about, interaction.did, interaction.did === 'reject' ? interaction.comment : null);
     if (decided.ok) {
       logger.info({ changeId: about.changeId, approver: person, verdict: interaction.did }, 'decided in Slack');
+      const after = isKept ? null : await options.view(about.changeId);
+      if (after !== null) await refresh(about.ts, about.planDigest, after, closing.signal);
       return null;
     }
     const change = await options.view(about.changeId);
@@ -270,6 +289,11 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
       await Promise.allSettled(running);
     },
   };
+}
+
+/** Whether a press decides nothing about that plan any more. What was approved beforehand may be rejected until it is dispatched. */
+function isOver({ planDigest, state }: ChangeView, about: Shown): boolean {
+  return planDigest !== about.planDigest || (state !== 'pending' && state !== 'scheduled');
 }
 
 /**

@@ -5,8 +5,9 @@
  * @see https://opentelemetry.io/docs/specs/otlp/#otlphttp
  */
 import { readFileSync } from 'node:fs';
-import { Agent } from 'node:http';
+import { Agent, type ClientRequest } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
+import type { Duplex } from 'node:stream';
 import { createNoopMeter, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, TraceFlags, type Context, type Link } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { BasicTracerProvider, BatchSpanProcessor, ParentBasedSampler, TraceIdRatioBasedSampler, type SpanExporter, type TracerConfig } from '@opentelemetry/sdk-trace-node';
@@ -43,11 +44,11 @@ const KINDS: Readonly<Record<SpanOptions['kind'], SpanKind>> = {
 };
 
 export function openTracer({ endpoint, percent, service, logger, exportMs = EXPORT_MS }: OtlpOptions): OpenTracer {
-  const agent = endpoint.startsWith('http:') ? new Agent({ keepAlive: true }) : new TlsAgent({ keepAlive: true, ...certificates(logger) });
+  const agent = cuttingOff(endpoint.startsWith('http:') ? new Agent({ keepAlive: true }) : new TlsAgent({ keepAlive: true, ...certificates(logger) }), exportMs);
   const exporter = new OTLPTraceExporter({ url: endpoint, httpAgentOptions: () => agent, timeoutMillis: exportMs, concurrencyLimit: EXPORTS_MAX, userAgent: `countersign/${service.version}` });
   const provider = new BasicTracerProvider({
     resource: resourceOf(service), sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(percent / 100) }), spanLimits: SPAN_LIMITS, meterProvider: { getMeter: createNoopMeter },
-    spanProcessors: [new BatchSpanProcessor(sayingOnce(cuttingOff(exporter, agent, exportMs), logger), {
+    spanProcessors: [new BatchSpanProcessor(sayingOnce(exporter, logger), {
       maxQueueSize: QUEUE_SPANS_MAX, maxExportBatchSize: BATCH_SPANS_MAX, scheduledDelayMillis: BATCH_DELAY_MS, exportTimeoutMillis: exportMs,
     })],
   });
@@ -93,20 +94,26 @@ function certificates(logger: OtlpOptions['logger']): { ca?: Buffer; cert?: Buff
   return { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
 }
 
-/** The exporter's own time is for silence: an answer that goes on and on would keep its place among those on their way. */
-function cuttingOff(exporter: SpanExporter, agent: Agent | TlsAgent, exportMs: number): SpanExporter {
-  return {
-    export(spans, done) {
-      const late = setTimeout(() => agent.destroy(), exportMs * 1.2);
-      late.unref();
-      exporter.export(spans, (result) => {
-        clearTimeout(late);
-        done(result);
-      });
-    },
-    forceFlush: () => exporter.forceFlush!(),
-    shutdown: () => exporter.shutdown(),
+/**
+ * The same agent, which cuts off a connection whose answer takes too long: the exporter's own time is for silence, and an answer that goes on and on would keep
+ * its place among those on their way. What other batches are sent over stays.
+ */
+function cuttingOff<T extends Agent>(agent: T, exportMs: number): T {
+  const late = new WeakMap<object, NodeJS.Timeout>();
+  const begun = <S extends Duplex | null | undefined>(socket: S): S => {
+    if (socket != null) late.set(socket, setTimeout(() => socket.destroy(), exportMs * 1.2).unref());
+    return socket;
   };
+  const { createConnection, keepSocketAlive, reuseSocket } = agent;
+  Object.assign(agent, {
+    createConnection: (...asked: Parameters<Agent['createConnection']>) => begun(createConnection.apply(agent, asked)),
+    reuseSocket: (socket: Duplex, request: ClientRequest) => reuseSocket.call(agent, begun(socket), request),
+    keepSocketAlive(socket: Duplex) {
+      clearTimeout(late.get(socket));
+      return keepSocketAlive.call(agent, socket);
+    },
+  });
+  return agent;
 }
 
 function contextOf(parent: TraceContext | null): Context {

@@ -96,3 +96,22 @@ it.each<[string, () => ChangeView, string]>([
 ])('%s is told', (_what, lie, field) => {
   expect(differingField(lie())).toBe(field);
 });
+
+it('is shown in lines whose rest, where a narrow terminal breaks them, stands under none of its names', () => {
+  const forge = (blank: string): string => `x${blank.repeat(60)}secret for${blank.repeat(2)}age1mine  access${blank.repeat(6)}nothing at all`;
+  const out = openOutput({ stdout: { write: () => true, isTTY: true }, stderr: { write: () => true, isTTY: true }, env: {}, json: false });
+  const privilegeOf = (text: string): ChangeView => {
+    const [entitlement] = granted.plan!.entitlements;
+    const change = replanned({ entitlements: [{ ...entitlement!, privilege: text, scope: text }], steps: granted.plan!.steps.map((step) => ({ ...step, account: text, privileges: [text] })) });
+    const decision = { ...granted.decision!, reasons: [{ code: text, message: text, rule: text }], excess: [{ ...entitlement!, privilege: text }] };
+    return { ...change, entitlements: change.plan!.entitlements, reason: text, waitingFor: text, decision, state: text as 'done', result: { outcome: text as 'done', at: text, byUse: text as 'notTried', selfReported: false } };
+  };
+  // `x` stands behind the id in the first line, in a column of its own.
+  for (const blank of [' ', '\u00a0', '\u2003', '\u3000', '\u2800', '\t', ' \u3000']) {
+    for (const change of [privilegeOf(forge(blank)), { ...privilegeOf(forge(blank)), plan: null }]) {
+      const rows = describeChange(change, out, { nowMs: 0 }).map((line) => line.replaceAll(/\u001b\[(?:0|1|2|31|32)m/g, '')).flatMap((line) => [...line.match(/.{1,40}/gu)!].slice(1));
+      expect(rows.filter((row) => /[\p{Zs}\u2800]{2}(?!new|held|not held|\(|x)|\u3000/u.test(row))).toEqual([]);
+      expect(rows.length).toBeGreaterThan(20);
+    }
+  }
+});

@@ -36,6 +36,12 @@ describe('console.yaml', () => {
     ['/nats', { nats: BUS }],
     ['/sidecars', { sidecars: 'all', nats: BUS, trust: 'trust' }],
     ['/sidecars/0', { sidecars: [{ name: 'us', log: 'us.example/log', url: 'http://127.0.0.1:8099' }], nats: BUS, trust: 'trust' }],
+    ['/trustedProxies/0', { trustedProxies: ['proxy.internal'] }],
+    ['/trustedProxies/1', { trustedProxies: ['10.1.0.0/16', '0.0.0.0/0'] }],
+    ['/trustedProxies/0', { trustedProxies: ['10.1.0.0/33'] }],
+    ['/trustedProxies/0', { trustedProxies: ['10.1.0.0/16/8'] }],
+    ['/trustedProxies/0', { trustedProxies: ['fe80::1%eth0'] }],
+    ['/trustedProxies/0', { trustedProxies: ['::ffff:10.1.0.0/112'] }],
     ['/login', { login: { kind: 'anybody' } }],
     ['/login/issuer', { login: { kind: 'oidc', issuer: 'http://login.acme.example', clientId: 'c' } }],
   ])('names %s', async (pointer, edit) => {
@@ -44,6 +50,7 @@ describe('console.yaml', () => {
 
   it('refuses what it does not know, and takes paths from its own folder', async () => {
     await expect(load({ sesion: {} })).rejects.toMatchObject({ code: 'malformed' });
+    expect((await load({})).trustedProxies).toEqual(['127.0.0.0/8', '::1']);
     expect((await load({ tls: { cert: 'c.pem', key: 'k.pem' } })).tls).toEqual({ cert: join(folder, 'c.pem'), key: join(folder, 'k.pem') });
     expect(await load({ sidecars: 'bus', nats: { ...BUS, caFile: 'ca.pem' }, trust: 'trust' })).toMatchObject({ sidecars: 'bus', trust: join(folder, 'trust'), nats: { seed: join(folder, 'console.seed'), caFile: join(folder, 'ca.pem') } });
   });
@@ -54,7 +61,7 @@ describe('a console that is started', () => {
     await writeFile(join(folder, 'cert.pem'), CERTIFICATE);
     await writeFile(join(folder, 'key.pem'), KEY, { mode: 0o644 });
     for (const name of ASSET_NAMES) await writeFile(join(folder, name), `/* ${name} */`);
-    const config = await load({ tls: { cert: 'cert.pem', key: 'key.pem' } });
+    const config = await load({ tls: { cert: 'cert.pem', key: 'key.pem' }, trustedProxies: ['127.0.0.1', '10.1.0.0/16'] });
     await expect(startConsole(config, { assets: folder })).rejects.toThrow(/others can read/);
     await rm(join(folder, 'key.pem'));
     await writeFile(join(folder, 'key.pem'), KEY, { mode: 0o600 });
@@ -65,10 +72,10 @@ describe('a console that is started', () => {
       }).on('error', reject).end();
     });
     expect([await ask('console.acme.example'), await ask('rebound.example')]).toEqual([200, 421]);
-    // By the address of the connection, or that which stands before the console on this machine.
+    // By the address of the connection, or that which stands before the proxies that are trusted.
     let status = 401;
     for (let n = 0; n < 200 && status === 401; n += 10) status = Math.max(...(await Promise.all(Array.from({ length: 10 }, () => ask('console.acme.example', 'POST')))));
-    expect([status, await ask('console.acme.example', 'POST', { 'x-forwarded-for': '192.0.2.1' })]).toEqual([429, 401]);
+    expect([status, await ask('console.acme.example', 'POST', { 'x-forwarded-for': '192.0.2.1' }), await ask('console.acme.example', 'POST', { 'x-forwarded-for': '192.0.2.2, 10.1.2.3' })]).toEqual([429, 401, 401]);
     await started.close();
   });
 

@@ -25,7 +25,8 @@ const CASES: readonly (readonly [rule: string, was: Json, is: Json, taken: reado
   ['a new member is required', object({}), object({ a }, { required: ['a'] }), ['it.a: is required now'], []],
   ['a member may be absent now', object({ a }, { required: ['a'] }), object({ a }), [], ['it.a: may be absent now']],
   ['a value is gone', { enum: ['x', 'y'] }, { enum: ['x'] }, ['it: "y" is gone'], ['it: "y" is gone']],
-  ['a value is new', { enum: ['x'] }, { enum: ['x', 'y'] }, [], []],
+  ['a value is new', { enum: ['x'] }, { enum: ['x', 'y'] }, [], ['it: may be "y" now']],
+  ['a value is another', { const: 'x' }, { const: 'y' }, ['it: "x" is gone'], ['it: "x" is gone', 'it: may be "y" now']],
   ['only some values are taken', { type: 'string' }, { type: 'string', enum: ['x'] }, ['it: only 1 values are taken now'], []],
   ['any value may be sent', { type: 'string', enum: ['x'] }, { type: 'string' }, [], ['it: may be any value now']],
   ['the type is another', { type: 'string' }, { type: 'integer' }, ['it: string is not taken any more'], ['it: may be integer now']],
@@ -36,12 +37,20 @@ const CASES: readonly (readonly [rule: string, was: Json, is: Json, taken: reado
   ['null no more', { anyOf: [{ type: 'string' }, { type: 'null' }] }, { type: 'string' }, ['it: null is gone'], ['it: null is gone']],
   ['a kind is gone', kinds('x', 'y'), kinds('x'), ['it: kind "y" is gone'], ['it: kind "y" is gone']],
   ['a kind is new', kinds('x'), kinds('x', 'y'), [], []],
+  ['the limit of one that is told by its members alone', { anyOf: [object({ all: { maxItems: 1 } }), object({ any: { maxItems: 1 } })] }, { anyOf: [object({ all: { maxItems: 1 } }), object({ any: { maxItems: 2 } })] }, [], ['it.any: maxItems is 2 now']],
   ['inside a kind', kinds('x', 'y'), { oneOf: [object({ kind: { const: 'x' } }, { required: ['kind'] }), object({ kind: { const: 'y' }, a }, { required: ['kind'] })] }, ['it.a: is gone'], ['it.a: is gone']],
   ['the longest is shorter', { maxLength: 9 }, { maxLength: 8 }, ['it: maxLength is 8 now'], []],
-  ['the longest is longer', { maxLength: 8 }, { maxLength: 9 }, [], []],
+  ['the longest is longer', { maxLength: 8 }, { maxLength: 9 }, [], ['it: maxLength is 9 now']],
+  ['there are more', { maxItems: 8 }, { maxItems: 9 }, [], ['it: maxItems is 9 now']],
+  ['there are fewer', { minItems: 1 }, { minItems: 0 }, [], ['it: minItems is 0 now']],
+  ['the greatest is greater', { maximum: 8 }, { maximum: 9 }, [], ['it: maximum is 9 now']],
+  ['the least is less', { minimum: 1 }, { minimum: -1 }, [], ['it: minimum is -1 now']],
+  ['a limit is no more', { type: 'array', maxItems: 3 }, { type: 'array' }, [], ['it: maxItems is not said any more']],
+  ['a limit of 0 is no more', { minimum: 0 }, {}, [], ['it: minimum is not said any more']],
   ['a limit is new', { type: 'array' }, { type: 'array', maxItems: 3 }, ['it: maxItems is 3 now'], []],
   ['the least is more', { minimum: 0 }, { minimum: 1 }, ['it: minimum is 1 now'], []],
   ['each once', { type: 'array' }, { type: 'array', uniqueItems: true }, ['it: uniqueItems is asked now'], []],
+  ['more than once', { type: 'array', uniqueItems: true }, { type: 'array' }, [], ['it: uniqueItems is not said any more']],
   ['another pattern', { pattern: 'a' }, { pattern: 'b' }, ['it: pattern is another now'], ['it: pattern is another now']],
   ['a pattern is new', {}, { pattern: 'b' }, ['it: pattern is another now'], []],
   ['a pattern is no more', { pattern: 'a' }, {}, [], ['it: pattern is not said any more']],
@@ -50,6 +59,7 @@ const CASES: readonly (readonly [rule: string, was: Json, is: Json, taken: reado
   ['what else there is', object({}, { additionalProperties: { maxLength: 2 } }), object({}, { additionalProperties: { maxLength: 1 } }), ['it.*: maxLength is 1 now'], []],
   ['names', { propertyNames: { maxLength: 2 } }, { propertyNames: { maxLength: 1 } }, ['it.(name): maxLength is 1 now'], []],
   ['items', { items: { enum: [1, 2] } }, { items: { enum: [1] } }, ['it[]: 2 is gone'], ['it[]: 2 is gone']],
+  ['any names', { propertyNames: { maxLength: 1 } }, {}, [], ['it.(name): may be any now']],
   ['names, where any were', {}, { propertyNames: { maxLength: 1 } }, ['it.(name): only some are taken now'], []],
   ['items, where any were', {}, { items: { enum: [1] } }, ['it[]: only some are taken now'], []],
   ['any items', { items: { enum: [1] } }, {}, [], ['it[]: may be anything now']],
@@ -60,6 +70,12 @@ describe('a schema', () => {
   it.each(CASES)('%s', (_rule, was, is, taken, sent) => {
     expect(between(was, is, 'in')).toEqual(taken);
     expect(between(was, is, 'out')).toEqual(sent);
+  });
+
+  it('that has a name is told of by it where it is one of several as well', () => {
+    const document = (maxItems: number): Json => ({ components: { schemas: { One: { anyOf: [{ type: 'string' }, object({ all: { maxItems } })] } } } });
+    const orNone = { anyOf: [{ $ref: '#/components/schemas/One' }, { type: 'null' }] };
+    expect(breaksOfSchema(object({ left: orNone, right: orNone }), object({ left: orNone, right: orNone }), 'out', { was: document(4), is: document(5) }, 'it')).toEqual(['One (sent).all: maxItems is 5 now']);
   });
 
   it('that has a name is told of once, by that name, and one that holds itself comes to an end', () => {
@@ -182,7 +198,8 @@ describe('npm run check', () => {
     const broken = check();
     expect(broken.exit).toBe(1);
     expect(broken.said).toContain(`breaks who keeps to ${version}: ${what}`);
-    const all = broken.said.trim().split('\n').map((line) => ({ what: line.replace(`breaks who keeps to ${version}: `, ''), why: 'a test' }));
+    const before = JSON.parse(readFileSync(listed, 'utf8')) as { readonly what: string; readonly why: string }[];
+    const all = [...before, ...broken.said.trim().split('\n').map((line) => ({ what: line.replace(`breaks who keeps to ${version}: `, ''), why: 'a test' }))];
     writeFileSync(listed, JSON.stringify(all));
     expect(check()).toEqual({ exit: 0, said: '' });
     writeFileSync(listed, JSON.stringify([...all, { what: 'openapi.json: POST /v1/locks: is gone', why: 'not so' }]));

@@ -446,6 +446,66 @@ describe('the channel', () => {
     expect(slack.messages).toHaveLength(451);
   });
 
+  /** The one that has posted the message has ended, and the next finds nothing: Slack refuses the channel's history. */
+  const restarted = async ({ sidecar, slack, channel }: Bench): Promise<{ after: SlackChannel; take(payload: object): Promise<unknown>; decided(change: ChangeView): Promise<unknown> }> => {
+    await channel.close();
+    slack.refuses = { error: 'missing_scope', method: 'conversations.history' };
+    const after = await openChannel(sidecar, slack);
+    return {
+      after,
+      take(payload) {
+        const { body, headers } = signed(payload, Date.now());
+        return after.take({ timestamp: headers['x-slack-request-timestamp'], signature: headers['x-slack-signature'], body: Buffer.from(body) });
+      },
+      async decided(change) {
+        const payload: NotificationPayload = { type: 'approval.decided', timestamp: change.requestedAt, data: { changeId: change.id, record: 7, kind: 'grant', subject: change.subject, revision: 1, planDigest: change.planDigest!, approver: 'person:wei', verdict: 'approve', pending: false } };
+        return after.receiver.send({ id: `msg_${'4'.repeat(32)}`, body: JSON.stringify(payload) }, never);
+      },
+    };
+  };
+
+  it('knows of a message in a history that it may not read by a press in it, and keeps it up with the change', async () => {
+    const all = await bench({ decide: () => answerOf('needsApproval', { allOf: ['person:wei', 'person:ana'] }) });
+    const change = await all.sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await all.shown(change);
+    const { take, decided } = await restarted(all);
+    await take(press(message, APPROVE, 'U0WEI'));
+    expect(await decided(change)).toEqual({ delivered: true });
+    expect(textOf(message)).toContain('approved    by person:wei in Slack');
+    expect(hasButtons(message)).toBe(true);
+    expect((await all.sidecar.send('person:ana', 'POST', change.links.approvals, { verdict: 'reject', planDigest: change.planDigest, comment: 'no' })).status).toBe(200);
+    expect(await decided(change)).toEqual({ delivered: true });
+    expect(message.text).toMatch(/^No longer waiting: rejected/);
+    expect(hasButtons(message)).toBe(false);
+  });
+
+  it('takes the buttons of an older message where somebody decides in it, though a newer one is the one that it knows', async () => {
+    const all = await bench();
+    const change = await all.sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const older = await all.shown(change);
+    const { after, take } = await restarted(all);
+    expect(await after.receiver.send(asked(change), never)).toEqual({ delivered: true });
+    const newer = all.slack.messages.at(-1)!;
+    expect([newer.ts === older.ts, hasButtons(newer)]).toEqual([false, true]);
+    await take(press(older, APPROVE, 'U0WEI'));
+    expect(hasButtons(older)).toBe(false);
+    expect((await all.now(change)).approvals).toHaveLength(1);
+  });
+
+  it.each([['approve', APPROVE], ['reject', REJECT]])('says that it is over to who presses %s in an old message, which says so as well', async (_verdict, action) => {
+    const all = await bench();
+    const change = await all.sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await all.shown(change);
+    const { take } = await restarted(all);
+    await all.sidecar.send('nhi:prod/ci-deployer', 'POST', `${change.links.self}/withdraw`, {});
+    expect(hasButtons(message)).toBe(true);
+    expect(await take(press(message, action, 'U0WEI'))).toEqual({ status: 200, body: null });
+    expect(all.slack.views).toEqual([]);
+    expect(all.slack.whispers).toMatchObject([{ user: 'U0WEI', text: expect.stringMatching(action === APPROVE ? /^Not approved: .*withdrawn/ : /^Nobody is asked about this plan any more/) as string }]);
+    expect(message.text).toBe('No longer waiting: withdrawn: grant for nhi:prod/ci-deployer');
+    expect(hasButtons(message)).toBe(false);
+  });
+
   it('tells everybody who was asked that the glass was broken, in words that are no markup', async () => {
     const { sidecar, slack, channel, shown } = await bench();
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);

@@ -5,6 +5,7 @@ import { assetOf, ASSET_NAMES, type Assets } from '../../src/console/assets.ts';
 import type { Place } from '../../src/console/context.ts';
 import type { OidcLogin } from '../../src/console/oidc.ts';
 import { openSessions } from '../../src/console/sessions.ts';
+import { LOOPBACK_RANGES, openRanges } from '../../src/console/source.ts';
 import { systemRandom } from '../../src/sidecar/system.ts';
 import type { ServedSidecar } from './served.ts';
 
@@ -46,6 +47,7 @@ export function openTestConsole(places: readonly Place[], { nowMs = Date.now, id
   const assets = Object.fromEntries(ASSET_NAMES.map((name) => [name, assetOf(name, Buffer.from(`/* ${name} */`))])) as Assets;
   const app = createConsole({
     publicUrl: new URL(CONSOLE), places, assets, verifier: { bytes: Buffer.from('<!DOCTYPE html>verifier'), sha256: 'f'.repeat(64) }, nowMs, random: systemRandom, logger: { info: log, error: log }, draining: draining.signal, oidc,
+    isTrustedProxy: openRanges(LOOPBACK_RANGES),
     sessions: openSessions({ idleSeconds, lifetimeSeconds }, nowMs, systemRandom),
   });
   const browser = (): TestBrowser => {

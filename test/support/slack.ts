@@ -26,7 +26,7 @@ export interface SlackServer {
   readonly views: readonly { readonly trigger: string; readonly view: { readonly private_metadata: string; readonly [field: string]: unknown } }[];
   readonly calls: readonly string[];
   /** Answers so from now on, or as it should. */
-  refuses: { readonly error: string } | { readonly status: number } | null;
+  refuses: { readonly error: string; /** Left out: whatever it is asked. */ readonly method?: string } | { readonly status: number } | null;
   /** A message that was taken is answered once this resolves. */
   holds: Promise<void> | null;
   close(): Promise<void>;
@@ -109,7 +109,8 @@ export async function slackServer(): Promise<SlackServer> {
       const { refuses } = slack;
       if (refuses !== null && 'status' in refuses) return void response.writeHead(refuses.status, { 'retry-after': '1' }).end();
       const isOurs = request.headers.authorization === `Bearer ${SLACK.token}`;
-      const said = refuses !== null ? { ok: false, ...refuses } : isOurs ? answer(method, JSON.parse(text) as Record<string, unknown>) : { ok: false, error: 'invalid_auth' };
+      const isRefused = refuses !== null && (refuses.method ?? method) === method;
+      const said = isRefused ? { ok: false, error: refuses.error } : isOurs ? answer(method, JSON.parse(text) as Record<string, unknown>) : { ok: false, error: 'invalid_auth' };
       if (method === 'chat.postMessage') await slack.holds;
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said));
     });

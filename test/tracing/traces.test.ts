@@ -236,6 +236,38 @@ describe('a collector', () => {
     expect(await within(1_000, cut)).toBe(true);
   });
 
+  it('that answers one batch without end is cut off from that one alone, and its connections are used again', async () => {
+    const exportMs = 1_000;
+    const heard: { answered: boolean; cutMs: number | null }[] = [];
+    const sockets = new Set<unknown>();
+    let trickle: NodeJS.Timeout | undefined;
+    const endpoint = await started(() => undefined);
+    server.removeAllListeners('request');
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      const [one, beganMs] = [{ answered: false, cutMs: null as number | null }, performance.now()];
+      heard.push(one);
+      sockets.add(request.socket);
+      response.on('close', () => (one.cutMs = response.writableFinished ? null : performance.now() - beganMs));
+      // The second, on the connection of the first.
+      if (heard.length === 2) {
+        response.writeHead(200).write('{');
+        trickle = setInterval(() => response.write(' '), 50);
+      } else {
+        // Longer than what the second has left once its batch is given up, and less than it may take itself.
+        request.resume().on('end', () => setTimeout(() => response.end('{}', () => (one.answered = true)), exportMs * 0.6));
+      }
+    });
+    const tracer = openTracer({ endpoint, percent: 100, service: { name: 'test', version: '0', instance: 'a' }, logger: { warn: () => undefined }, exportMs });
+    for (let n = 0; n < 256 * 5; n += 1) beginOne(tracer);
+    await eventually(() => heard.length === 5 && heard.filter(({ answered }) => answered).length === 4);
+    const [first, second, ...rest] = heard;
+    clearInterval(trickle);
+    expect([first, ...rest].map((one) => one?.cutMs)).toEqual([null, null, null, null]);
+    expect(second?.cutMs).toBeGreaterThan(exportMs);
+    expect(sockets.size).toBe(2);
+    await tracer.close();
+  });
+
   it('that answers without end is cut off while spans are sent as well, and where the environment names its authority', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'countersign-otlp-'));
     await writeFile(join(folder, 'authority.pem'), CERTIFICATE);

@@ -6,10 +6,11 @@ import { askAll, isSignedOut } from '../ask.ts';
 import { begunSignIns } from '../begun.ts';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv } from '../context.ts';
 import { giveCookie, readCookie, takeCookie } from '../cookies.ts';
-import { isFormOf, ownPath, sourceOf } from '../edge.ts';
+import { isFormOf, ownPath } from '../edge.ts';
 import { Page } from '../layout.tsx';
 import { CALLBACK } from '../oidc.ts';
 import type { Said } from '../sessions.ts';
+import { sourceOf } from '../source.ts';
 
 /** Long enough for a second factor that has to be found. */
 const SIGN_IN_MS = 600_000;
@@ -25,7 +26,7 @@ export function addSignIn(app: ConsoleApp, context: ConsoleContext): void {
     const session = sessions.make(token, endsAtMs);
     const asked = await askAll(context, session, async (_client, me) => me);
     // Whatever somebody signs in with: until a sidecar has taken it, it makes nobody else's session be forgotten.
-    if (isSignedOut(asked)) rates.mistook(sourceOf(c));
+    if (isSignedOut(asked)) rates.mistook(sourceOf(c, context.isTrustedProxy));
     if (asked.every((one) => 'trouble' in one)) return refused(c, context, then, asked.map((one) => ('trouble' in one ? one.trouble.text : '')).join(' '));
     sessions.begin(session);
     // A session that was there ends with the new one: nobody goes on in what somebody else had begun.
@@ -41,7 +42,7 @@ export function addSignIn(app: ConsoleApp, context: ConsoleContext): void {
     const form = await c.req.parseBody();
     const then = ownPath(typeof form['then'] === 'string' ? form['then'] : undefined, publicUrl);
     // Each is a question to every sidecar, and may be a guess.
-    if (!rates.mayAsk(sourceOf(c))) {
+    if (!rates.mayAsk(sourceOf(c, context.isTrustedProxy))) {
       c.header('retry-after', String(AGAIN_SECONDS));
       return refused(c, context, then, `Too many have tried from where you are. Try again in ${AGAIN_SECONDS} seconds.`, 429);
     }
