@@ -38,6 +38,7 @@ import { revokeNow } from './early.ts';
 import { createEraser, erasedUnder, type Eraser } from './erasing.ts';
 import { evaluateRequest, type Evaluation } from './evaluate.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
+import { reviewersNow } from './glass-reviewers.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
@@ -154,6 +155,8 @@ export interface Engine {
   breakGlass(changeId: string, breach: Breach): Promise<Answer>;
   /** What `by` would sign to review that, but for what she says. Nothing is recorded. */
   breakGlassReviewStatement(by: string, changeId: string): Promise<Answer<AskedReview>>;
+  /** Whose review that the glass was broken counts now, and so is asked for; nobody’s where none is. */
+  glassReviewers(state: ChangeState): readonly string[];
   /** Somebody else has looked at it. */
   reviewBreakGlass(changeId: string, reviewing: Reviewing): Promise<Answer>;
   /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
@@ -424,6 +427,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await store.durable();
       return { ok: true, value: asked };
     },
+    glassReviewers: (state) => reviewersNow(context, state)?.people ?? [],
     async reviewBreakGlass(changeId, reviewing) {
       const state = await store.load(changeId);
       if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
