@@ -54,6 +54,7 @@ import { startRunner, type Runner } from './runner.ts';
 import type { SnapshotPlace } from './snapshot.ts';
 import { giveStanding, mayUseStanding, revokeStanding, type Giving, type StandingApproval } from './standing-approvals.ts';
 import { openStore, type Store } from './store.ts';
+import { rememberTurnedAway, type TurnedAway } from './turned-away.ts';
 import { waitingFor } from './waiting.ts';
 import type { RecentTraces } from '../tracing/recent.ts';
 import type { TraceContext } from '../tracing/trace.ts';
@@ -98,10 +99,8 @@ export interface EngineContext {
   /** `sidecar:<log id>`: who acts where no person does. */
   readonly self: string;
   readonly executorHeads: ExecutorHeads;
-  /** Executors that have turned away what a standing approval approves, since they were last there. Kept in memory only: whoever forgets it tries once more. */
-  readonly takesNoStanding: Set<string>;
-  /** How many records there were when each executor was last there anew: what it, or one before it, said of an earlier ticket says nothing of it now. */
-  readonly thereSince: Map<string, number>;
+  /** Which standing approvals executors have turned away. */
+  readonly turnedAway: TurnedAway;
   readonly discoveries: Discoveries;
   /** Where there is one, what gives access waits for it. */
   readonly copy?: LedgerCopy | undefined;
@@ -253,7 +252,7 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'takesNoStanding' | 'thereSince' | 'factsDigest' | 'discoveries' | 'othersLocks'> {
+export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'turnedAway' | 'factsDigest' | 'discoveries' | 'othersLocks'> {
   readonly version: string;
   /** Where what the ledger folds to is kept, so that a start need not fold all of it; left out: nowhere. */
   readonly snapshots?: SnapshotPlace;
@@ -308,7 +307,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     nowHeard = resolve;
   });
   const othersLocks: OthersLocks = { isHeard: () => isHeard, heard };
-  const context: EngineContext = { ...options, store, self, othersLocks, executorHeads: createExecutorHeads(), takesNoStanding: new Set(), thereSince: new Map(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
+  const context: EngineContext = { ...options, store, self, othersLocks, executorHeads: createExecutorHeads(), turnedAway: rememberTurnedAway(() => log.size), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
   const reconciler = createReconciler(context);
   runner = startRunner(context);
   const executors = new Set(options.connectors.flatMap((connector) => options.executorOf(connector) ?? []));
@@ -328,9 +327,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   transport.onLock((lock) => void lockSpread.hear(lock));
   transport.onConnected((audience) => {
     lockSpread.connected(audience);
-    context.takesNoStanding.delete(audience);
-    context.thereSince.set(audience, log.size);
     runner.connected(audience);
+  });
+  transport.onKnows((audience, run) => {
+    context.turnedAway.heardOf(audience, run);
+    for (const state of store.open()) if (mayUseStanding(state) && options.executorOf(state.plan!.connector) === audience) runner.wake(state.changeId);
   });
   options.copy?.onProgress(() => runner.wakeWaiting());
   options.witnesses?.onProgress(() => runner.wakeWaiting());

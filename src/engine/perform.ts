@@ -26,7 +26,8 @@ import { TransportError } from './ports.ts';
 import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
 import { giveUpRevoked } from './standing-approvals.ts';
-import { heardTurnedAway, uncountedIn } from './uncounted.ts';
+import { heardTurnedAway } from './turned-away.ts';
+import { uncountedIn } from './uncounted.ts';
 import type { TraceContext } from '../tracing/trace.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
