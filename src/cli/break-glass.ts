@@ -9,6 +9,7 @@ import { BREAK_GLASS_NAMESPACE, BREAK_GLASS_SECONDS_MAX, type BreakGlassStatemen
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { confirmPlan } from './decide.ts';
+import { reviewDue } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
 import { differingField } from './shown-plan.ts';
@@ -75,7 +76,7 @@ async function use(session: Session, id: string, flags: UseFlags): Promise<ExitC
   return EXIT.ok;
 }
 
-const dueOf = ({ breakGlass }: ChangeView): string => (breakGlass === undefined ? '' : `; somebody else reviews it by ${breakGlass.reviewBy}`);
+const dueOf = ({ breakGlass }: ChangeView): string => (breakGlass === undefined ? '' : `; ${reviewDue(breakGlass)}`);
 
 async function review(session: Session, id: string, { verdict, comment, rotation, sshKey, ...flags }: ReviewFlags): Promise<ExitCode> {
   const client = connectTo(flags, session);

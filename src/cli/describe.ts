@@ -28,7 +28,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   if (change.planDigest !== null) field('plan digest', change.planDigest);
   lines.push(...describeDecision(change, out));
   for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}${whereText(one)}${one.proofClass === 'session' ? '' : `, proven by ${one.proofClass}`}${one.standing === undefined ? '' : `, by a standing approval: use ${one.standing.use} of ${one.standing.uses}, until ${one.standing.expiresAt}`}, record ${one.record}`);
-  if (change.breakGlass !== undefined) field('glass', `broken by ${plain(change.breakGlass.usedBy)}, record ${change.breakGlass.record}; ${change.breakGlass.review === null ? `to be reviewed by ${change.breakGlass.reviewBy}` : `${change.breakGlass.review.verdict}, says ${plain(change.breakGlass.review.by)}`}`);
+  if (change.breakGlass !== undefined) field('glass', `broken by ${plain(change.breakGlass.usedBy)}, record ${change.breakGlass.record}; ${change.breakGlass.review === null ? reviewDue(change.breakGlass) : `${change.breakGlass.review.verdict}, says ${plain(change.breakGlass.review.by)}`}`);
   lines.push(...describeOwedRotation(change, out));
   if (change.state === 'pending' && change.approvalsBy !== null) field('decide by', `${change.approvalsBy} (${relative(Date.parse(change.approvalsBy), nowMs)})`);
   if (change.links.approve !== undefined) field('decide at', plain(change.links.approve));
@@ -49,6 +49,13 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
 
 /** @param text in which two blanks are ours */
 const lineOf = (out: Output, name: string, text: string): string => `  ${out.dim(name.padEnd(12))}${text}`;
+
+/** By when, and by whom, the review is due. */
+export function reviewDue({ reviewBy, reviewers }: NonNullable<ChangeView['breakGlass']>): string {
+  // A sidecar of before says nothing of whom.
+  const by = reviewers === undefined ? 'somebody else' : reviewers.length === 0 ? 'nobody who is there' : reviewers.map(plain).join(' or ');
+  return `to be reviewed by ${reviewBy}, by ${by}`;
+}
 
 function whereText({ channel }: Pick<ChangeView['approvals'][number], 'channel'>): string {
   return channel === undefined ? '' : { slack: ' in Slack', relay: ' at another sidecar' }[channel];

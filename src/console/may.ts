@@ -92,7 +92,8 @@ function mayReview(change: ChangeView, { me: { principal, roles }, review }: Who
     : usedBy === principal || requester.includes(principal) ? no(`${usedBy === principal ? 'You broke it' : 'You asked for this'}: somebody else reviews it.`)
       : !roles.includes('approver') || !(approversNamed(approvers).includes(principal) || review?.standsIn !== undefined) ? no(`Those who were asked review it: ${describeApprovers(approvers)}.`)
         : review?.reviewers?.includes(principal) === false ? no(`The floor counts a review by ${review.reviewers.join(', ') || 'nobody'}.`)
-          : proofs.length === 0 ? no(why) : YES;
+          : breakGlass.reviewers?.includes(principal) === false ? no(`A review counts by ${breakGlass.reviewers.join(', ') || 'nobody'}.`)
+            : proofs.length === 0 ? no(why) : YES;
   return { ...may, proofs, verdict: said?.verdict ?? null, mayWaive };
 }
 

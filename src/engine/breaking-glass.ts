@@ -1,11 +1,10 @@
 /** What a person's signature to break the glass becomes: checked as executors and verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
-import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, breakGlassShortfall, openBreakGlass, reviewersAt, stricterOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, breakGlassShortfall, openBreakGlass, stricterOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
 import { isGlassBroken, placesOf, reviewersOf, type BrokenGlass, type Debt, type Use } from '../change/break-glass.ts';
 import { debtsOf } from '../change/glass-debts.ts';
 import { approvedBy, type ChangeState } from '../change/state.ts';
 import { demandOf, enforcedUnder, isSatisfied, strictest, type Decision, type Requirement } from '../protocol/decision.ts';
-import { isSamePerson } from '../identity/canonical-person.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Dsse } from '../protocol/signed.ts';
@@ -16,6 +15,7 @@ import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { SshProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
+import { glassReviewers, isOneOf, isThere } from './glass-reviewers.ts';
 
 export type Breaking = Pick<EngineContext, 'log' | 'trust' | 'store' | 'facts'>;
 
@@ -47,9 +47,8 @@ export function useOf(context: Breaking, state: ChangeState, { by, planDigest, r
   if (!isThere(context, by)) return { ok: false, code: 'break-glass-refused', message: `${by} is disabled in the directory, or not in it` };
   const reviewers = reviewersOf(state, by);
   if (reviewers.length > 0 && reviewers.every((person) => isOneOf(context, person, [by, ...state.requester]))) return { ok: false, code: 'break-glass-refused', message: 'there is nobody else to review it: all who were asked are the same person' };
-  const named = reviewersAt(trust.requirements, placesOf(state));
-  const mayReview = (person: string): boolean => isThere(context, person) && !isOneOf(context, person, [by, ...state.requester]) && (reviewers.includes(person) || isInSecurity(context, person));
-  if (named?.some(mayReview) === false) return { ok: false, code: 'break-glass-refused', message: `there is nobody else to review it: the floor counts a review by ${named.join(', ') || 'nobody'}, and none of them is asked or in security` };
+  const { people, named } = glassReviewers(context, state, { usedBy: by, at: placesOf(state) });
+  if (named !== undefined && people.length === 0) return { ok: false, code: 'break-glass-refused', message: `there is nobody else to review it: the floor counts a review by ${named.join(', ') || 'nobody'}, and none of them is asked or in security` };
   const latest = formatTime(nowMs + BREAK_GLASS_SECONDS_MAX * 1000);
   if (ssh.expiresAt > latest) return invalid(`good until ${ssh.expiresAt}, and ${latest} is the longest`);
   const statement: BreakGlassStatement = {
@@ -68,19 +67,6 @@ function isStillProven(envelope: Dsse, proofs: Parameters<typeof openBreakGlass>
     if (error instanceof ProtocolError) return false;
     throw error;
   }
-}
-
-export function isThere({ facts }: Pick<Breaking, 'facts'>, person: string): boolean {
-  return facts().directory.people.some(({ id, active }) => id === person && active);
-}
-
-export function isInSecurity({ facts }: Pick<Breaking, 'facts'>, person: string): boolean {
-  return facts().directory.teams.some(({ id, members }) => id === 'security' && members.includes(person));
-}
-
-export function isOneOf({ facts }: Pick<Breaking, 'facts'>, person: string, others: readonly string[]): boolean {
-  const { directory } = facts();
-  return others.some((other) => isSamePerson(directory, person, other));
 }
 
 function provenBy(statement: BreakGlassStatement, armour: string, proofs: Parameters<typeof openBreakGlass>[1]): Answer<Dsse> {

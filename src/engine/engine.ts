@@ -38,6 +38,7 @@ import { revokeNow } from './early.ts';
 import { createEraser, erasedUnder, type Eraser } from './erasing.ts';
 import { evaluateRequest, type Evaluation } from './evaluate.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
+import { reviewersNow } from './glass-reviewers.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
@@ -53,6 +54,7 @@ import { startRunner, type Runner } from './runner.ts';
 import type { SnapshotPlace } from './snapshot.ts';
 import { giveStanding, mayUseStanding, revokeStanding, type Giving, type StandingApproval } from './standing-approvals.ts';
 import { openStore, type Store } from './store.ts';
+import { rememberTurnedAway, type TurnedAway } from './turned-away.ts';
 import { waitingFor } from './waiting.ts';
 import type { RecentTraces } from '../tracing/recent.ts';
 import type { TraceContext } from '../tracing/trace.ts';
@@ -97,10 +99,8 @@ export interface EngineContext {
   /** `sidecar:<log id>`: who acts where no person does. */
   readonly self: string;
   readonly executorHeads: ExecutorHeads;
-  /** Executors that have turned away what a standing approval approves, since they were last there. Kept in memory only: whoever forgets it tries once more. */
-  readonly takesNoStanding: Set<string>;
-  /** How many records there were when each executor was last there anew: what it, or one before it, said of an earlier ticket says nothing of it now. */
-  readonly thereSince: Map<string, number>;
+  /** Which standing approvals executors have turned away. */
+  readonly turnedAway: TurnedAway;
   readonly discoveries: Discoveries;
   /** Where there is one, what gives access waits for it. */
   readonly copy?: LedgerCopy | undefined;
@@ -154,6 +154,8 @@ export interface Engine {
   breakGlass(changeId: string, breach: Breach): Promise<Answer>;
   /** What `by` would sign to review that, but for what she says. Nothing is recorded. */
   breakGlassReviewStatement(by: string, changeId: string): Promise<Answer<AskedReview>>;
+  /** Whose review that the glass was broken counts now, and so is asked for; nobody’s where none is. */
+  glassReviewers(state: ChangeState): readonly string[];
   /** Somebody else has looked at it. */
   reviewBreakGlass(changeId: string, reviewing: Reviewing): Promise<Answer>;
   /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
@@ -250,7 +252,7 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'takesNoStanding' | 'thereSince' | 'factsDigest' | 'discoveries' | 'othersLocks'> {
+export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'turnedAway' | 'factsDigest' | 'discoveries' | 'othersLocks'> {
   readonly version: string;
   /** Where what the ledger folds to is kept, so that a start need not fold all of it; left out: nowhere. */
   readonly snapshots?: SnapshotPlace;
@@ -305,7 +307,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     nowHeard = resolve;
   });
   const othersLocks: OthersLocks = { isHeard: () => isHeard, heard };
-  const context: EngineContext = { ...options, store, self, othersLocks, executorHeads: createExecutorHeads(), takesNoStanding: new Set(), thereSince: new Map(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
+  const context: EngineContext = { ...options, store, self, othersLocks, executorHeads: createExecutorHeads(), turnedAway: rememberTurnedAway(() => log.size), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
   const reconciler = createReconciler(context);
   runner = startRunner(context);
   const executors = new Set(options.connectors.flatMap((connector) => options.executorOf(connector) ?? []));
@@ -325,9 +327,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   transport.onLock((lock) => void lockSpread.hear(lock));
   transport.onConnected((audience) => {
     lockSpread.connected(audience);
-    context.takesNoStanding.delete(audience);
-    context.thereSince.set(audience, log.size);
     runner.connected(audience);
+  });
+  transport.onKnows((audience, run) => {
+    context.turnedAway.heardOf(audience, run);
+    for (const state of store.open()) if (mayUseStanding(state) && options.executorOf(state.plan!.connector) === audience) runner.wake(state.changeId);
   });
   options.copy?.onProgress(() => runner.wakeWaiting());
   options.witnesses?.onProgress(() => runner.wakeWaiting());
@@ -426,6 +430,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await store.durable();
       return { ok: true, value: asked };
     },
+    glassReviewers: (state) => reviewersNow(context, state)?.people ?? [],
     async reviewBreakGlass(changeId, reviewing) {
       const state = await store.load(changeId);
       if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };

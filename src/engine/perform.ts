@@ -27,7 +27,8 @@ import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
 import { noRoomFor } from './room.ts';
 import { giveUpRevoked } from './standing-approvals.ts';
-import { heardTurnedAway, uncountedIn } from './uncounted.ts';
+import { heardTurnedAway } from './turned-away.ts';
+import { uncountedIn } from './uncounted.ts';
 import type { TraceContext } from '../tracing/trace.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */

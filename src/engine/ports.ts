@@ -6,6 +6,7 @@ import type { SignedHead } from '../../ledger/index.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { BelievedLock } from '../protocol/lock.ts';
 import type { Dsse } from '../protocol/signed.ts';
+import type { WorkerKnows } from '../protocol/worker-knows.ts';
 import type { Refused, WorkerState } from '../protocol/worker-state.ts';
 import type { TraceContext } from '../tracing/trace.ts';
 
@@ -57,6 +58,10 @@ export interface Transport {
   onConnected(callback: (audience: string) => void): void;
   /** What those workers of the executor that are there have said of themselves last: unsigned, and believed for nothing. */
   states(audience: string): readonly WorkerState[];
+  /** What can be proven to each worker of the executor that is there, as it says: unsigned. None where one has not said, such as one of before, or none is there. */
+  knows(audience: string): readonly WorkerKnows[];
+  /** Calls back with the run of a worker that has said it, again wherever it says it anew. */
+  onKnows(callback: (audience: string, run: string) => void): void;
   /** Calls back with how much a run of the executor's workers, or this end (null), has set aside since it began, whenever it is said and may have risen. */
   onRefused(callback: (audience: string, run: string | null, refused: readonly Refused[]) => void): void;
   /** Whether the executor can be reached now, as far as is known. */

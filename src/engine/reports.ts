@@ -10,7 +10,7 @@ import { REPORT_TYPE, type Report } from '../protocol/signed.ts';
 import { spentBy } from './clearing.ts';
 import type { EngineContext } from './engine.ts';
 import type { Spent } from './ports.ts';
-import { heardTurnedAway } from './uncounted.ts';
+import { heardTurnedAway } from './turned-away.ts';
 
 /**
  * Records a report that `audience` sent; resolves when it is durable and may be forgotten over there.

@@ -1,11 +1,10 @@
 /** What a review of a broken glass becomes: by whom it may be, and, where the reviewer signs it, checked as verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
-import { reviewersOf } from '../change/break-glass.ts';
 import { logOf } from '../change/derive.ts';
 import type { Review } from '../change/glass-debts.ts';
 import type { ChangeState } from '../change/state.ts';
 import { BREAK_GLASS_REVIEW_TYPE, openBreakGlassReview, type BreakGlassReviewStatement } from '../protocol/break-glass-review.ts';
-import { BREAK_GLASS_SECONDS_MAX, reviewersAt, reviewProofAt } from '../protocol/break-glass.ts';
+import { BREAK_GLASS_SECONDS_MAX, reviewProofAt } from '../protocol/break-glass.ts';
 import type { ProofClass } from '../protocol/decision.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -13,8 +12,9 @@ import { AssertionError } from '../protocol/passkey-assertion.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
 import { formatTime } from '../protocol/values.ts';
 import { passkeysFor } from './approving.ts';
-import { GOOD_MS, invalid, isInSecurity, isOneOf, isThere, type Breaking } from './breaking-glass.ts';
+import { GOOD_MS, invalid, type Breaking } from './breaking-glass.ts';
 import type { Answer } from './engine.ts';
+import { isOneOf, isThere, reviewersNow, type GlassReviewers } from './glass-reviewers.ts';
 import { sealed, type GivenProof } from './own-proof.ts';
 
 /** What is to be signed, but for what the reviewer says. */
@@ -33,10 +33,10 @@ export interface AskedReview {
 
 /** null where nobody has broken the glass. */
 export function reviewAsked(context: Breaking, state: ChangeState, by: string): AskedReview | null {
-  const statement = unsaidReview(context, state, by);
-  if (statement === null) return null;
-  const reviewers = reviewersAt(context.trust.requirements, state.breakGlass!.at);
-  return { statement, proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by), ...standingIn(context, state, by), ...(reviewers === undefined ? {} : { reviewers }) };
+  const [statement, reviewers] = [unsaidReview(context, state, by), reviewersNow(context, state)];
+  if (statement === null || reviewers === null) return null;
+  const { named } = reviewers;
+  return { statement, proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by), ...standingIn(reviewers, by), ...(named === undefined ? {} : { reviewers: named }) };
 }
 
 /** The weakest that the floor of our own trust folder takes. */
@@ -59,14 +59,15 @@ export function reviewOf(context: Breaking, state: ChangeState, { signed, ...sai
   const { breakGlass, requester } = state;
   const { by } = said;
   const asked = { type: 'reviewBreakGlass', ...said, demanded: proofDemanded(context, state) } as const;
-  const unsaid = unsaidReview(context, state, by);
-  if (breakGlass === null || unsaid === null) return { ok: true, value: asked };
+  const [unsaid, reviewers] = [unsaidReview(context, state, by), reviewersNow(context, state)];
+  if (breakGlass === null || unsaid === null || reviewers === null) return { ok: true, value: asked };
   // Who broke the glass and who asked for the change do not, by whichever of their ids.
   if (isOneOf(context, by, [breakGlass.statement.usedBy, ...requester])) return { ok: false, code: 'self-approval', message: 'who broke the glass, or asked for the change, does not review it, by whichever of their ids' };
   if (!isThere(context, by)) return { ok: false, code: 'not-an-approver', message: `${by} is disabled in the directory, or not in it` };
-  const reviewers = reviewersAt(context.trust.requirements, breakGlass.at);
-  if (reviewers?.includes(by) === false) return { ok: false, code: 'not-an-approver', message: `the floor does not count a review by ${by}: it names ${reviewers.join(', ') || 'nobody'}` };
-  const review = { ...asked, ...standingIn(context, state, by) };
+  const { named } = reviewers;
+  if (named?.includes(by) === false) return { ok: false, code: 'not-an-approver', message: `the floor does not count a review by ${by}: it names ${named.join(', ') || 'nobody'}` };
+  // Of whoever is left one counts who was asked, which the state says, or who stands in.
+  const review = { ...asked, ...standingIn(reviewers, by) };
   if (signed === undefined) return { ok: true, value: review };
   const { salt, expiresAt, proof } = signed;
   const nowMs = context.store.nextAtMs();
@@ -86,13 +87,6 @@ export function reviewOf(context: Breaking, state: ChangeState, { signed, ...sai
 }
 
 /** Of one who is in security, where nobody who was asked is left. */
-function standingIn(context: Breaking, state: ChangeState, by: string): Pick<Review, 'standsIn'> {
-  return isNobodyLeft(context, state) && isInSecurity(context, by) ? { standsIn: 'security' } : {};
-}
-
-/** Whether by what the directory says now none of those who were asked, and whom the floor counts, may review it: all have left, or are who broke it or asked for the change. */
-function isNobodyLeft(context: Breaking, state: ChangeState): boolean {
-  const { at, statement: { usedBy } } = state.breakGlass!;
-  const reviewers = reviewersAt(context.trust.requirements, at);
-  return reviewersOf(state, usedBy).filter((person) => reviewers?.includes(person) ?? true).every((person) => !isThere(context, person) || isOneOf(context, person, [usedBy, ...state.requester]));
+function standingIn({ people, standIn }: GlassReviewers, by: string): Pick<Review, 'standsIn'> {
+  return standIn && people.includes(by) ? { standsIn: 'security' } : {};
 }

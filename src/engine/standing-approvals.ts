@@ -17,6 +17,7 @@ import { openStanding, STANDING_SECONDS_MAX, STANDING_TYPE, type StandingStateme
 import { SshFormatError } from '../protocol/ssh-wire.ts';
 import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
+import { knowsProof } from '../protocol/worker-knows.ts';
 import { acceptApproval } from './accepting.ts';
 import { approvalOf, otherIdsOf } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
@@ -176,13 +177,16 @@ function isNews(state: ChangeState, approve: Command, nowMs: number): boolean {
   return decided.ok && decided.events.length > 0;
 }
 
-/** In force, by somebody who is asked and active, for this plan, and counted by the floor of this side: an approval that no executor counts would only end the change. */
-function fits({ store, facts, trust, executorOf, takesNoStanding }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
+/** In force, by somebody who is asked and active, for this plan, and counted by the floor of this side and of each worker that is there: an approval that no executor counts would only end the change. */
+function fits({ store, facts, trust, executorOf, transport, turnedAway }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
   const { statement: { approver }, statement } = one;
   const nowMs = store.nextAtMs();
   if (plan === null || !isInForce(one, nowMs) || !approversNamed(requirement.approvers).includes(approver) || beyondTemplate(statement, plan) !== null) return false;
-  if (!facts().directory.people.some(({ id, active }) => id === approver && active) || takesNoStanding.has(executorOf(plan.connector) ?? '')) return false;
-  const isCounted = plan.steps.map((step) => floorOf(trust.requirements, step)).every((floor) => floor === null || floor.quorum === 0 || (floor.standing === true && meets(one.proofClass, floor.proofClass) && (floor.approvers?.includes(approver) ?? true)));
+  const executor = executorOf(plan.connector) ?? '';
+  if (!facts().directory.people.some(({ id, active }) => id === approver && active) || turnedAway.has(executor, one.approvalId)) return false;
+  const workers = transport.knows(executor);
+  if (workers.length === 0 || !workers.every((worker) => knowsProof(worker, 'standing'))) return false;
+  const isCounted = plan.steps.flatMap((step) => [trust.requirements, ...workers].map((floors) => floorOf(floors, step))).every((floor) => floor === null || floor.quorum === 0 || (floor.standing === true && meets(one.proofClass, floor.proofClass) && (floor.approvers?.includes(approver) ?? true)));
   return isCounted && isStillProven(one, trust, nowMs);
 }
 

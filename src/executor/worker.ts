@@ -15,6 +15,7 @@ import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ActTicket, Dsse, ReadTicket, Refusal } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
+import { workerKnows, type WorkerKnows } from '../protocol/worker-knows.ts';
 import { openTally, type Refused as Counted, type WorkerState } from '../protocol/worker-state.ts';
 import type { Tracer } from '../tracing/trace.ts';
 import { admit, type Admission } from './admission.ts';
@@ -131,6 +132,8 @@ export interface Worker {
   connected(log?: string): void;
   /** By which run, how much was turned away unanswered and why, and whether nothing is given. */
   state(): WorkerState;
+  /** What can be proven to it, and by which floors: for a sidecar that asks. */
+  knows(): WorkerKnows;
   /** Whoever takes messages in has met one that is none. */
   setAside(code: Refusal): void;
   /** What is to be seen of it now. */
@@ -396,6 +399,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       const refused = tally.counted();
       return { run, ...(refused.length === 0 ? {} : { refused }), ...(book.fault === null ? {} : { trouble: 'lease-book' as const }) };
     },
+    knows: () => workerKnows((run ??= newWorker()), [...trust.requirements.floors]),
     setAside: (code) => tally.count(code),
     watched: () => ({ ...revoker.owed(), reportsWaiting: outbox.waiting(), bookOk: book.fault === null, bookFailures, refused: tally.counted() }),
     get healthy() {

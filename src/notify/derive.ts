@@ -1,10 +1,9 @@
 /**
- * Notifications are derived from records: the same record and state give the same ones, on the day and after a restart. Pure.
+ * Notifications are derived from records: the same record and state give the same ones, on the day and after a restart, but for whom directory and floor let review a broken glass: that is as of when it is told. Pure.
  *
  * Of one record there is at most one notification of each event, so that (webhook, event, record) names a delivery.
  */
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
-import { reviewersOf } from '../change/break-glass.ts';
 import { systemOf } from '../change/derive.ts';
 import type { ChangeEvent, NotificationEvent } from '../change/events.ts';
 import type { BundleProposal } from '../evidence/proposals.ts';
@@ -45,8 +44,8 @@ function askedNow(state: ChangeState, atMs: number): string[] {
   return approvers === null ? [] : [...mayApprove(approvers, approvedBy(state, atMs))];
 }
 
-/** What there is to tell of one event; mostly nothing. */
-export function notificationsOf({ event, state }: Told): Notification[] {
+/** What there is to tell of one event; mostly nothing. @param glassReviewers whose review of a broken glass counts, as the engine has it */
+export function notificationsOf({ event, state }: Told, glassReviewers: (state: ChangeState) => readonly string[]): Notification[] {
   const about = { changeId: state.changeId, record: event.seq, kind: state.request.kind, subject: state.request.subject, ...systemOf(state.request) };
   const tell = <T extends NotificationEvent>(type: T, data: Omit<DataOf<T>, keyof typeof about>): Notification => ({
     changeId: state.changeId, about: event.seq, atMs: event.atMs, urgent: isEmergency(state.request),
@@ -103,7 +102,7 @@ export function notificationsOf({ event, state }: Told): Notification[] {
       const approved = new Set(state.approvals.map(({ statement }) => statement.approver));
       const skipped = approversNamed(state.requirement.approvers).filter((person) => person !== usedBy && !approved.has(person));
       return [tell('breakglass.used', {
-        revision, requester, planDigest, usedBy, skipped, reviewers: reviewersOf(state, usedBy), reviewBy, review: `/v1/changes/${state.changeId}/break-glass/review`, requesterWords,
+        revision, requester, planDigest, usedBy, skipped, reviewers: [...glassReviewers(state)], reviewBy, review: `/v1/changes/${state.changeId}/break-glass/review`, requesterWords,
         usersWords: { reason: isCommitment(reason) ? null : reason },
       })];
     }

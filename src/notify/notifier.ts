@@ -21,6 +21,8 @@ export interface NotifierOptions {
   readonly durable: () => Promise<void>;
   /** The change once standing approvals have had their try at it: nobody is asked for what is approved at once. Left out: nobody uses any. */
   readonly tried?: (changeId: string) => Promise<ChangeState | undefined>;
+  /** Whose review of a broken glass counts now. */
+  readonly glassReviewers: (state: ChangeState) => readonly string[];
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly record: RecordEnd;
@@ -69,7 +71,7 @@ export function startNotifier(options: NotifierOptions): Notifier {
       // What was sequenced before anybody listened is in the history, then.
       await options.durable();
       const sinceMs = clock.nowMs() - TOLD_WITHIN_MS;
-      const pending = await pendingOf(options.history(sinceMs), [...queues.keys()], sinceMs, () => closed);
+      const pending = await pendingOf(options, [...queues.keys()], sinceMs, () => closed);
       // A record that could be read was given to `take` before: in a queue, or told out of one, it is known; on its way there it would be told twice.
       await Promise.all(taking);
       for (const [name, notifications] of pending) {
@@ -105,7 +107,7 @@ export function startNotifier(options: NotifierOptions): Notifier {
   };
 
   return {
-    take: (state, events) => add(() => events.flatMap((event) => notificationsOf({ event, state })), state.changeId),
+    take: (state, events) => add(() => events.flatMap((event) => notificationsOf({ event, state }, options.glassReviewers)), state.changeId),
     // What could not be told in that time would not be told now either.
     tell: (notification) => add(() => (clock.nowMs() < notification.atMs + TOLD_WITHIN_MS ? [notification] : []), notification.changeId),
     async close() {
@@ -117,15 +119,15 @@ export function startNotifier(options: NotifierOptions): Notifier {
 }
 
 /** Derived minus recorded, by receiver, in the ledger's order. Nothing that is older than `sinceMs`. */
-async function pendingOf(history: AsyncIterable<Told>, names: readonly string[], sinceMs: number, stop: () => boolean): Promise<Map<string, Map<string, Notification>>> {
+async function pendingOf({ history, glassReviewers }: Pick<NotifierOptions, 'history' | 'glassReviewers'>, names: readonly string[], sinceMs: number, stop: () => boolean): Promise<Map<string, Map<string, Notification>>> {
   const pending = new Map(names.map((name) => [name, new Map<string, Notification>()]));
-  for await (const told of history) {
+  for await (const told of history(sinceMs)) {
     if (stop()) break;
     const { event } = told;
     if (event.type === 'notification.delivered' || event.type === 'notification.failed') {
       pending.get(event.body.webhook)?.delete(keyOf(event.body.about, event.body.event));
     } else if (event.atMs > sinceMs) {
-      for (const notification of notificationsOf(told)) {
+      for (const notification of notificationsOf(told, glassReviewers)) {
         for (const notifications of pending.values()) notifications.set(keyOf(notification.about, notification.payload.type), notification);
       }
     }

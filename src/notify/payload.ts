@@ -86,12 +86,12 @@ export const notificationSchema = z.discriminatedUnion('type', [
     link,
     requesterWords,
   }),
-  /** Somebody gives the lease alone. Those who were asked and not waited for are told, and one of them reviews it with `POST` to `review`. */
+  /** Somebody gives the lease alone. Those who were asked and not waited for are told, and one of `reviewers` reviews it with `POST` to `review`. */
   payload('breakglass.used', {
     revision: z.int().min(1), requester, planDigest: digestSchema, usedBy: personIdSchema,
     /** Whom this is for: everyone who was asked and had not approved. */
     skipped: z.array(personIdSchema),
-    /** Of those who were asked, who may review it. */
+    /** Whose review counts, by directory and floor, when it is told: of those who were asked, or of security where none of them is left. */
     reviewers: z.array(personIdSchema),
     reviewBy: timeSchema,
     /** A path at the sidecar; its body is `{"verdict": "…", "comment": "…"}`. */

@@ -145,7 +145,7 @@ const SILENT: FloorDemand = { quorum: 1, proofClass: 'session', approvers: null,
  * {@link SILENT}. Lists of approvers are intersected: where they share nobody, a quorum above 0 cannot be met, and the effect is refused.
  */
 export function floorFor(
-  requirements: RequirementsFile, effect: { readonly connector: string; readonly target: string; readonly privileges: readonly string[] },
+  requirements: Pick<RequirementsFile, 'floors'>, effect: { readonly connector: string; readonly target: string; readonly privileges: readonly string[] },
 ): FloorDemand {
   const matches = (floor: Floor, privilege: string): boolean =>
     (floor.connector === '*' || floor.connector === effect.connector) && (floor.target === '*' || floor.target === effect.target)
@@ -164,7 +164,7 @@ export function floorFor(
  * The floor under one step: null for one that gives nothing, since a floor is about what is gained (invariant 9). A new secret for what
  * stands already adds no access, so no limit on leases applies to it.
  */
-export function floorOf(requirements: RequirementsFile, step: Pick<PlanStep, 'action' | 'connector' | 'target' | 'privileges'>): FloorDemand | null {
+export function floorOf(requirements: Pick<RequirementsFile, 'floors'>, step: Pick<PlanStep, 'action' | 'connector' | 'target' | 'privileges'>): FloorDemand | null {
   if (!givesAccess(step.action)) return null;
   const floor = floorFor(requirements, step);
   return step.action === 'provision' || step.action === 'grant' || step.action === 'extend' ? floor : { ...floor, maxLeaseSeconds: null };

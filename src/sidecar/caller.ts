@@ -13,7 +13,7 @@ export function callerHandlers(context: SidecarContext): Handlers<CallerOperatio
   const { engine } = context;
   const show = async (state: ChangeState): Promise<{ status: 200; body: object }> => {
     const latest = await durable(context, state);
-    return { status: 200, body: viewOf(latest, engine.waitingFor(latest.changeId), context.publicUrl) };
+    return { status: 200, body: viewOf(latest, engine, context.publicUrl) };
   };
   /** @throws Problem `no-such-change` or `not-requester`: a run's ticket and reports are its own */
   const requested = async (by: Authenticated, changeId: string): Promise<ChangeState> => {

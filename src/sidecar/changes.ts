@@ -1,6 +1,7 @@
 /** `/v1/changes`: ask, look, wait, decide, withdraw, revoke, fetch. */
 import type { ChangeState } from '../change/state.ts';
 import { systemOf } from '../change/derive.ts';
+import { owesReview } from '../change/glass-debts.ts';
 import type { AtRest } from '../engine/change-index.ts';
 import type { Engine } from '../engine/engine.ts';
 import { extendRequestFor } from '../engine/extending.ts';
@@ -34,7 +35,7 @@ type ChangeOperation =
 
 export function changeHandlers(context: SidecarContext): Handlers<ChangeOperation> {
   const { engine } = context;
-  const show = (state: ChangeState): ChangeView => viewOf(state, engine.waitingFor(state.changeId), context.publicUrl);
+  const show = (state: ChangeState): ChangeView => viewOf(state, engine, context.publicUrl);
   const view = async (state: ChangeState): Promise<{ status: 200; body: object }> => ({ status: 200, body: show(await durable(context, state)) });
   const ask = async ({ by, query: { wait }, idempotencyKey, trace }: Asking, request: ChangeRequest): Promise<{ status: 201; body: ChangeView; headers: Record<string, string> }> => {
     requireOneSystem(request);
@@ -181,11 +182,12 @@ function matches({ name, kind, subject }: Told, query: ListQuery): boolean {
 
 const told = (state: ChangeState): Told => ({ name: shownState(state), kind: state.request.kind, subject: state.request.subject });
 
-/** Those that wait for whoever asks: none of them is at rest. */
+/** Those that wait for whoever asks, for a decision or for the review of a broken glass: none of them is at rest. */
 function waitingFor(engine: Engine, by: Authenticated, query: ListQuery, facts: Facts, nowMs: number): ChangeState[] {
-  const endOf = ({ approvalsByMs }: ChangeState): number => (query.order === undefined ? 0 : (approvalsByMs ?? Infinity));
+  const waitsForReview = (state: ChangeState): boolean => owesReview(state) && engine.glassReviewers(state).includes(by.principal);
+  const endOf = ({ name, approvalsByMs, breakGlass }: ChangeState): number => (query.order === undefined ? 0 : ((name === 'pending' ? approvalsByMs : breakGlass?.reviewByMs) ?? Infinity));
   return [...engine.open()]
-    .filter((state) => waitsForApprovalOf(state, by.principal, nowMs) && matches(told(state), query) && maySeeChange(by, state, facts))
+    .filter((state) => (waitsForApprovalOf(state, by.principal, nowMs) || waitsForReview(state)) && matches(told(state), query) && maySeeChange(by, state, facts))
     .sort((a, b) => (endOf(a) === endOf(b) ? (a.changeId < b.changeId ? 1 : -1) : endOf(a) - endOf(b)));
 }
 

@@ -45,7 +45,7 @@ export const ROUTES = {
   },
   listChanges: {
     method: 'GET', path: '/v1/changes', roles: 'any', query: listQuerySchema, body: null,
-    summary: 'The changes that the caller may see, newest first; with `waitingForMe`, those that wait for the caller’s own decision, on request soonest to end first.',
+    summary: 'The changes that the caller may see, newest first; with `waitingForMe`, those that wait for the caller’s own decision, or for a review of a broken glass by her, on request soonest to end first.',
     status: 200, answer: changeListSchema, problems: ['archived', 'ledger-unwritable'],
   },
   getChange: {

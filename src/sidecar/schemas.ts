@@ -159,11 +159,13 @@ export const changeViewSchema = z.strictObject({
   approvalsBy: timeSchema.nullable(),
   /** Who is told as well when it waits for approvals for long, when that is due, and when it was recorded. Who may approve is in `requirement`. */
   escalation: z.strictObject({ to: z.array(personIdSchema), dueAt: timeSchema, at: timeSchema.nullable() }).nullable(),
-  /** Somebody has broken the glass; absent: nobody has. `review` null: it waits for one of those who were asked. */
+  /** Somebody has broken the glass; absent: nobody has. `review` null: it waits for one of `reviewers`. */
   breakGlass: z.strictObject({
     usedBy: personIdSchema, record: counterSchema, reviewBy: timeSchema, review: z.strictObject({ by: personIdSchema, verdict: breakGlassVerdictSchema }).nullable(),
     /** The new credential that the login owes since the lease has ended; null: none is owed, or not yet. `change`: made it; `waivedBy`: said that none is needed. */
     rotation: z.strictObject({ connector: connectorIdSchema, target: plainTextSchema(128), account: plainTextSchema(128), rotateBy: timeSchema, change: changeIdSchema.nullable(), waivedBy: personIdSchema.nullable() }).nullable(),
+    /** Whose review counts now, by directory and floor: who is asked for it. Left out where nothing is owed any more. */
+    reviewers: z.array(personIdSchema).optional(),
   }).optional(),
   window: windowViewSchema.nullable(),
   /** In the plan's order; empty until there is a plan. */

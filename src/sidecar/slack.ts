@@ -49,7 +49,7 @@ export async function openSlack(config: NonNullable<Config['slack']>, context: S
     async view(changeId) {
       const state = await engine.find(changeId);
       if (state === undefined) return null;
-      const view = viewOf(await durable(context, state), engine.waitingFor(changeId), context.publicUrl);
+      const view = viewOf(await durable(context, state), engine, context.publicUrl);
       // As one of those who are asked would be told: a floor may ask for more than policy does. Where the ledger fails, what is shown does not wait for it.
       const [asked] = approversNamed(view.requirement.approvers);
       const told = asked === undefined ? null : await engine.statement(asked, changeId, 'approve').catch(() => null);

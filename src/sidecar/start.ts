@@ -193,7 +193,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const telling = startNotifier({
       logId: log.logId, publicUrl: config.publicUrl, receivers: [...receivers, ...(relay?.receivers ?? []), ...(slack === null ? [] : [slack.receiver])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)), durable: () => log.durable(),
       record: (changeId, end) => engine.recordNotification(changeId, end),
-      tried: (changeId) => engine.standingTried(changeId),
+      tried: (changeId) => engine.standingTried(changeId), glassReviewers: (state) => engine.glassReviewers(state),
     });
     notifier = telling;
     const { proposal, floors } = engine.proposals();

@@ -3,8 +3,10 @@ import type { BrokenGlass } from '../change/break-glass.ts';
 import { escalationDueMs } from '../change/escalation.ts';
 import type { FindingCode } from '../change/events.ts';
 import { approvedBy, FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
+import { owesAnything } from '../change/glass-debts.ts';
 import { isUnfinished } from '../change/work.ts';
 import { systemOf, undoableStep } from '../change/derive.ts';
+import type { Engine } from '../engine/engine.ts';
 import { approveLink } from '../protocol/approve-link.ts';
 import { turnsOf } from '../protocol/awaited.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
@@ -14,8 +16,8 @@ import { readStanding } from '../protocol/standing-approval.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { ChangeView, LeaseView } from './schemas.ts';
 
-/** @param waitingFor what the engine says holds the change up @param publicUrl where people reach the sidecar */
-export function viewOf(state: ChangeState, waitingFor: string | null, publicUrl?: string): ChangeView {
+/** @param engine says what holds the change up, and who reviews a broken glass @param publicUrl where people reach the sidecar */
+export function viewOf(state: ChangeState, engine: Pick<Engine, 'waitingFor' | 'glassReviewers'>, publicUrl?: string): ChangeView {
   const { request, decision } = state;
   const self = `/v1/changes/${state.changeId}`;
   return {
@@ -51,7 +53,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null, publicUrl?
     approvals: verdictsOn(state),
     approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs),
     escalation: escalationOf(state),
-    ...(state.breakGlass === null ? {} : { breakGlass: brokenOf(state.breakGlass) }),
+    ...(state.breakGlass === null ? {} : { breakGlass: { ...brokenOf(state.breakGlass), ...(owesAnything(state) ? { reviewers: [...engine.glassReviewers(state)] } : {}) } }),
     window: windowOf(state),
     steps: stepsOf(state),
     rotation: rotationOf(state),
@@ -63,7 +65,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null, publicUrl?
       : { leaseId: state.lease.leaseId, endsAt: formatTime(state.lease.endsAtMs), armed: state.lease.armed, active: state.lease.active },
     ended: state.ended === null ? null : { outcome: state.ended.outcome, at: state.ended.at },
     delivery: state.delivery === null ? null : { status: state.delivery.status, digest: state.delivery.seal.ciphertext },
-    waitingFor,
+    waitingFor: engine.waitingFor(state.changeId),
     stuck: stuckOf(state),
     findings: [...state.findings].map(([code, finding]) => ({ code, message: finding.message, owner: finding.owner, at: formatTime(finding.atMs) })),
     length: state.length,

@@ -86,16 +86,18 @@ function asking(change: ChangeView, planDigest: string, { slackIdOf }: Rendering
   ];
 }
 
-/** That somebody has broken the glass: to everybody who was asked, by name. Their words come last, where nothing else is cut off for their length. */
+/** That somebody has broken the glass: by name to those whose review counts, and to those who were not waited for. Their words come last, where nothing else is cut off for their length. */
 export function glassMessage({ changeId, reviewBy, reviewers, skipped, usedBy, usersWords }: Extract<NotificationPayload, { type: 'breakglass.used' }>['data'], slackIdOf: Rendering['slackIdOf']): SlackMessage {
   const title = `The glass is broken: ${usedBy} gives a lease alone`;
-  const people = [...new Set([...skipped, ...reviewers])].map((person) => mention(person, slackIdOf)).join(', ');
+  const mentioned = (people: readonly string[]): string => people.map((person) => mention(person, slackIdOf)).join(', ');
+  const others = skipped.filter((person) => !reviewers.includes(person));
   return {
     text: escaped(shorten(title, HEADER_MAX, '…')),
     blocks: [
       { type: 'header', text: plainText(title, HEADER_MAX) },
-      { type: 'section', text: plainText(`${changeId}\nOne of those who were asked reviews it by ${reviewBy}: countersign breakglass review ${changeId}\n${usersWords.reason === null ? 'why was erased' : `why, by ${usedBy}: ${plain(usersWords.reason)}`}`, LINES_MAX) },
-      ...(people === '' ? [] : [markup(`Asked: ${people}`)]),
+      { type: 'section', text: plainText(`${changeId}\nTo be reviewed by ${reviewBy}: countersign breakglass review ${changeId}\n${usersWords.reason === null ? 'why was erased' : `why, by ${usedBy}: ${plain(usersWords.reason)}`}`, LINES_MAX) },
+      markup(reviewers.length === 0 ? 'Nobody whose review would count is there.' : `${reviewers.length === 1 ? 'Reviewed by' : 'Reviewed by one of'}: ${mentioned(reviewers)}`),
+      ...(others.length === 0 ? [] : [markup(`Not waited for: ${mentioned(others)}`)]),
     ],
   };
 }

@@ -18,6 +18,8 @@ export function byAudience(routes: ReadonlyMap<string, Transport>): Transport {
     onReport: (receive) => transports.forEach((one) => one.onReport(receive)),
     onConnected: (callback) => transports.forEach((one) => one.onConnected(callback)),
     states: (audience) => routes.get(audience)?.states(audience) ?? [],
+    knows: (audience) => routes.get(audience)?.knows(audience) ?? [],
+    onKnows: (callback) => transports.forEach((one) => one.onKnows(callback)),
     onRefused: (callback) => transports.forEach((one) => one.onRefused(callback)),
     isConnected: (audience) => routes.get(audience)?.isConnected(audience) ?? false,
     async close() {

@@ -8,6 +8,7 @@ import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import type { Clock, Transport } from '../../src/engine/ports.ts';
 import { reportMaker } from '../../src/executor/reports.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
+import { workerKnows } from '../../src/protocol/worker-knows.ts';
 import { listenLocal, type LocalListener } from '../../src/transport/local/executor-end.ts';
 import { FRAME_BYTES_MAX } from '../../src/transport/local/frames.ts';
 import { connectLocal } from '../../src/transport/local/sidecar-end.ts';
@@ -57,7 +58,7 @@ function listen(socket: string, far: FarEnd): Promise<LocalListener> {
         far.locked.push(one);
       },
       locks: () => far.locks,
-      state: () => far.state,
+      state: () => far.state, knows: () => workerKnows(far.state.run, far.floors),
       setAside() {
         far.unreadable += 1;
       },
@@ -133,6 +134,37 @@ describe('the socket of an executor', () => {
     return { socket, heard: () => text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>), isClosed: () => closed };
   };
   const says = (socket: Socket, ...frames: unknown[]): void => frames.forEach((frame) => socket.write(`${JSON.stringify(frame)}\n`));
+
+  test('of an executor of before, which closes the connection over a question that it does not know, is connected to all the same, and nothing is known of it until it is newer', async () => {
+    const old = join(directory, 'old');
+    const asked: string[][] = [];
+    const before = createServer((socket) => {
+      const ops: string[] = [];
+      asked.push(ops);
+      socket.on('error', () => undefined);
+      socket.on('data', (chunk: Buffer) => chunk.toString().split('\n').filter((line) => line !== '').forEach((line) => {
+        const { op, id } = JSON.parse(line) as { op: string; id: number };
+        ops.push(op);
+        if (op === 'hello') socket.write(`${JSON.stringify({ op: 'answer', id, result: { accepted: true } })}\n`);
+        else socket.destroy();
+      }));
+      sockets.push(socket);
+    });
+    await new Promise<void>((resolve) => before.listen(old, resolve));
+    const transport = connectLocal({ log: logId, executors: [{ id: EXECUTOR, socket: old }], clock, logger, reconnectMs: { first: 5, longest: 20 } });
+    const heard: string[] = [];
+    transport.onKnows((audience, run) => void heard.push(`${audience} ${run}`));
+    await eventually(() => transport.isConnected(EXECUTOR));
+    expect([asked, transport.knows(EXECUTOR), heard]).toEqual([[['hello', 'knows'], ['hello']], [], []]);
+    before.close();
+    sockets.at(-1)!.destroy();
+    await eventually(() => !transport.isConnected(EXECUTOR));
+    const newer = await listen(old, far);
+    await eventually(() => transport.knows(EXECUTOR).length > 0);
+    expect(heard).toEqual([`${EXECUTOR} ${far.state.run}`]);
+    await transport.close();
+    await newer.close();
+  });
 
   test('is its owner\'s alone', async () => {
     expect((await lstat(path)).mode & 0o777).toBe(0o600);

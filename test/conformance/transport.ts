@@ -8,6 +8,7 @@ import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts
 import { canonicalText } from '../../ledger/index.ts';
 import { ProtocolError } from '../../src/protocol/errors.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
+import type { WorkerKnows } from '../../src/protocol/worker-knows.ts';
 import type { Refused, WorkerState } from '../../src/protocol/worker-state.ts';
 import { CALLER_TRACE, CALLER_TRACEPARENT } from '../support/spans.ts';
 
@@ -27,6 +28,8 @@ export interface FarEnd {
   connections: number;
   /** How the worker is: another run with each start. */
   state: WorkerState;
+  /** What can be proven to the worker, but for its run. */
+  floors: WorkerKnows['floors'];
   /** How often what came could not be read. */
   unreadable: number;
   answer: (envelope: unknown) => Promise<Acceptance>;
@@ -36,7 +39,7 @@ export interface FarEnd {
 }
 
 export function farEnd(): FarEnd {
-  return { armed: [], disarmed: [], steps: [], revoked: [], traceparents: [], locked: [], locks: [], connections: 0, state: { run: '0'.repeat(16) }, unreadable: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null, turnedDown: 0 };
+  return { armed: [], disarmed: [], steps: [], revoked: [], traceparents: [], locked: [], locks: [], connections: 0, state: { run: '0'.repeat(16) }, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'ssh', approvers: ['person:ana'], maxLeaseSeconds: null, standing: true }], unreadable: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null, turnedDown: 0 };
 }
 
 /** One sidecar's end and one executor's end, as the transport under test makes them. */
@@ -128,6 +131,29 @@ export function transportConformance(name: string, open: () => Promise<Pair>, sa
       await eventually(() => heard.some(([other]) => other !== run));
       expect(heard.at(-1)).toEqual([pair.far.state.run, [{ code: 'malformed', count: 1 }]]);
       expect(pair.far.state.run).not.toBe(run);
+    });
+
+    test('says what can be proven to a worker, by its run, and again after a restart of either side', async () => {
+      const heard: string[] = [];
+      const known = (): readonly WorkerKnows[] => pair.sidecar().knows(pair.audience);
+      const listen = (): void => pair.sidecar().onKnows((audience, run) => void heard.push(`${audience} ${run}`));
+      listen();
+      const first = pair.far.state.run;
+      await eventually(() => heard.length > 0 && known().length > 0);
+      expect(known()).toEqual([{ run: first, proofs: ['standing'], floors: pair.far.floors }]);
+      await pair.restartSidecar();
+      heard.length = 0;
+      listen();
+      await eventually(() => heard.length > 0);
+      expect([heard[0], known()[0]?.run]).toEqual([`${pair.audience} ${first}`, first]);
+      await pair.stopExecutor();
+      await eventually(() => !pair.sidecar().isConnected(pair.audience));
+      expect(known()).toEqual([]);
+      pair.far.floors = [];
+      await pair.restartExecutor();
+      await eventually(() => known().some(({ run }) => run === pair.far.state.run && run !== first));
+      expect(known()).toEqual([{ run: pair.far.state.run, proofs: ['standing'], floors: [] }]);
+      expect(heard.at(-1)).toBe(`${pair.audience} ${pair.far.state.run}`);
     });
 
     test('disarms an order that was armed, again and again, and leaves the others', async () => {

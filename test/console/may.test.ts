@@ -38,6 +38,8 @@ it('a broken glass is reviewed by those who were asked: not by who broke it, and
   expect(review({}, 'session', [], 'person:olga', { standsIn: 'security' })?.may).toBe(true);
   expect(review({}, 'session', [], 'person:ana', { reviewers: ['person:wei'] })).toMatchObject({ may: false, why: 'The floor counts a review by person:wei.' });
   expect(review({}, 'session', [], 'person:ana', { reviewers: ['person:ana'] })?.may).toBe(true);
+  expect(review({ reviewers: ['person:wei', 'person:ben'] })).toMatchObject({ may: false, why: 'A review counts by person:wei, person:ben.' });
+  expect(review({ reviewers: ['person:ana'] })?.may).toBe(true);
   const owed = { review: { by: 'person:wei', verdict: 'justified' }, rotation: { change: null, waivedBy: null } };
   expect(review(owed)).toMatchObject({ may: true, verdict: 'justified', mayWaive: true });
   expect(review({ ...owed, rotation: { change: 'chg_2', waivedBy: null } })).toMatchObject({ may: false, why: 'It is reviewed.' });

@@ -109,7 +109,7 @@ describe('a broken glass', () => {
     const statement = { ...unsaid, reason: commitmentTo({ name: 'reason', salt: GLASS_SALT, value: 'nobody answers' }) };
     await client.breakGlass(change.id, { planDigest: change.planDigest!, reason: 'nobody answers', salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature: writeArmour(sam.sign(canonicalBytes(statement), { namespace: BREAK_GLASS_NAMESPACE })) } });
     const { text } = await browser.get(pathOf(change));
-    expect(text).toMatch(/id="glass"[^]*person:sam[^]*To be reviewed[^]*id="review-passkey"/);
+    expect(text).toMatch(/id="glass"[^]*person:sam[^]*To be reviewed by <span class="id">person:wei or person:ana<[^]*id="review-passkey"/);
     expect(text).not.toMatch(/<button[^>]*id="review"/);
     const asked = JSON.parse((await browser.get(pathOf(change, '/review-statement'))).text) as { statement: { expiresAt: string }; proofClass: string };
     expect(asked.proofClass).toBe('passkey');

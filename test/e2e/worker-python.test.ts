@@ -19,7 +19,8 @@ import { stepEnvelopeSchema, type StepEnvelope } from '../../src/protocol/envelo
 import { readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import { actTicketSchema, REVOKE_ORDER_TYPE, TICKET_TYPE, type RevokeOrder } from '../../src/protocol/signed.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
-import { act, laneOf, revoke, say, STREAMS } from '../../src/transport/nats/bus-layout.ts';
+import { ack, act, laneOf, revoke, say, STREAMS } from '../../src/transport/nats/bus-layout.ts';
+import { saidSchema } from '../../src/transport/nats/said.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { hasPython, runPython, startPythonWorker, type PythonWorker } from '../support/python.ts';
 import { testSshKey } from '../support/ssh.ts';
@@ -211,6 +212,10 @@ describe.skipIf(!hasNats() || !hasPython())('a worker in another language', () =
     await until('each is refused', () => (said.filter((one) => one.includes('"refused"')).length >= 3 ? true : undefined), { timeoutMs: REST_MS });
     for (const [token, , code] of tried) expect(said.find((one) => one.includes(token))).toContain(code);
     expect(said.find((one) => one.includes('c'.repeat(32)))).toContain('malformed');
+    admin.publish(ack(LANE, log), canonicalBytes({ t: 'knows', log }));
+    const knows = await until('it says what can be proven to it', () => said.find((one) => one.includes('"knows"')), { timeoutMs: REST_MS });
+    const { floors } = JSON.parse(readFileSync(at('trust/requirements.json'), 'utf8')) as { floors: object[] };
+    expect(saidSchema.parse(JSON.parse(knows))).toMatchObject({ proofs: ['standing'], floors });
     expect(lent(genuine)).toEqual(['role:deploy']);
     expect(ask('SELECT count(*) FROM privileges')).toEqual([[1]]);
     await as('person:wei').revoke(genuine.id, 'early');

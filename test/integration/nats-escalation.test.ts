@@ -40,7 +40,7 @@ describe.skipIf(!hasNats())('on a real bus', () => {
     });
     const { engine, log } = sidecar;
     notifier = startNotifier({
-      logId: log.logId, clock, random: systemRandom, logger, durable: () => log.sync(), history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)),
+      logId: log.logId, clock, random: systemRandom, logger, durable: () => log.sync(), glassReviewers: (state) => engine.glassReviewers(state), history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)),
       receivers: [{ name: BUS_RECEIVER, events: EVENTS, consumers: null, send: eventSender(bus, log.logId) }], record: (changeId, end) => engine.recordNotification(changeId, end),
     });
   });

@@ -15,6 +15,7 @@ import type { ReportMessage } from '../../src/protocol/envelope.ts';
 import { ProtocolError } from '../../src/protocol/errors.ts';
 import { revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { parseTime } from '../../src/protocol/values.ts';
+import { workerKnows } from '../../src/protocol/worker-knows.ts';
 import { ack, act, API_PREFIX, arm, claim, delivery, laneOf, result, revoke, say, STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
 import { natsClaimBoard } from '../../src/transport/nats/claim-board.ts';
 import { compareBus, planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
@@ -101,7 +102,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
           far.locked.push(one);
         },
         locks: () => far.locks,
-        state: () => far.state,
+        state: () => far.state, knows: () => workerKnows(far.state.run, far.floors),
         setAside() {
           far.unreadable += 1;
         },

@@ -42,7 +42,7 @@ function bench(): Bench {
     clock, ledger, logger,
     start(receivers) {
       const started = startNotifier({
-        logId: LOG_ID, receivers, history: (sinceMs) => ledger.history(sinceMs), durable: () => Promise.resolve(), clock: clock.port(), publicUrl: 'https://cs.example.org',
+        logId: LOG_ID, receivers, history: (sinceMs) => ledger.history(sinceMs), durable: () => Promise.resolve(), glassReviewers: () => [], clock: clock.port(), publicUrl: 'https://cs.example.org',
         random: (length) => Uint8Array.from({ length }, (_, index) => (index === 0 ? 128 : 0)), record: (changeId, end) => ledger.record(changeId, end), logger,
       });
       closing.push(() => started.close());
@@ -251,7 +251,7 @@ it('tells each of them, in one message or another, and records each once, whatev
     }
     ledger.broken = false;
     await clock.advance(12 * 3_600_000);
-    const all = ledger.told.flatMap((told) => notificationsOf(told)).map(({ about, payload }) => keyOf(about, payload.type)).sort();
+    const all = ledger.told.flatMap((told) => notificationsOf(told, () => [])).map(({ about, payload }) => keyOf(about, payload.type)).sort();
     const said = accepted.flatMap(toldIn);
     expect([seed, [...new Set(said)].sort()]).toEqual([seed, all]);
     expect([seed, ledger.ends().map(keyOfEnd).sort()]).toEqual([seed, all]);

@@ -39,7 +39,7 @@ function bench(): Bench {
     start(receivers, more = {}) {
       const port = clock.port();
       const started = startNotifier({
-        logId: LOG_ID, receivers, history: (sinceMs) => ledger.history(sinceMs), durable: () => Promise.resolve(), clock: port,
+        logId: LOG_ID, receivers, history: (sinceMs) => ledger.history(sinceMs), durable: () => Promise.resolve(), glassReviewers: () => [], clock: port,
         random: (length) => Uint8Array.from({ length }, (_, index) => (index === 0 ? 128 : 0)), record: (changeId, end) => ledger.record(changeId, end), logger, ...more,
       });
       closing.push(() => started.close());

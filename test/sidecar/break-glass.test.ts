@@ -1,8 +1,12 @@
 /** Breaking the glass over HTTP: what is asked for, what is taken, that an executor takes what comes of it, and that nobody reviews herself. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { canonicalBytes, nodeDisk } from '../../ledger/index.ts';
+import { describeChange } from '../../src/cli/describe.ts';
+import { openOutput } from '../../src/cli/output.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { admit } from '../../src/executor/admission.ts';
+import { notificationsOf } from '../../src/notify/derive.ts';
+import type { NotificationPayload } from '../../src/notify/payload.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import { BREAK_GLASS_NAMESPACE } from '../../src/protocol/break-glass.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
@@ -11,7 +15,8 @@ import { passkeysFileSchema, passkeysOf, type Passkeys } from '../../src/protoco
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
-import type { BreakGlassAnswer, BreakGlassReviewAnswer, ChangeView } from '../../src/sidecar/schemas.ts';
+import type { BreakGlassAnswer, BreakGlassReviewAnswer, ChangeList, ChangeView } from '../../src/sidecar/schemas.ts';
+import { glassMessage } from '../../src/slack/message.ts';
 import { GLASS, GLASS_SALT, REASON, SAM } from '../support/break-glass.ts';
 import { movedClock } from '../support/moved-clock.ts';
 import { testPasskey, type AssertionEdit } from '../support/passkey.ts';
@@ -267,6 +272,36 @@ describe('that the glass was broken', () => {
     const found = async (glass: object): Promise<readonly object[]> => (await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', wholeFolder: true, trust: { ...sidecar.trust, requirements: { ...sidecar.trust.requirements, breakGlass: [glass] as NonNullable<Trust['requirements']['breakGlass']> } } })).workflow!.violations;
     expect(await found({ ...GLASS, reviewers: ['person:ana', 'person:olga'] })).toEqual([]);
     expect(await found({ ...GLASS, reviewers: ['person:ana'] })).toMatchObject([{ code: 'not-an-approver' }]);
+  });
+
+  it.each<[string, Floor, readonly string[], readonly string[]]>([
+    ['all who were asked, where the floor names nobody', {}, [], ['person:ana', 'person:wei']],
+    ['whom of them the floor names', { glass: [{ ...GLASS, reviewers: ['person:ana', 'person:olga'] }] }, [], ['person:ana']],
+    ['whom of security the floor names, where nobody is left who was asked', { glass: [{ ...GLASS, reviewers: ['person:ana', 'person:olga'] }] }, ['person:ana'], ['person:olga']],
+    ['who is left of them by the directory', {}, ['person:wei'], ['person:ana']],
+  ])('is asked to be reviewed, on every channel, of exactly those whose review counts: %s', async (_whom, floor, gone, reviewers) => {
+    for (const by of reviewers) {
+      const notices: NotificationPayload[] = [];
+      await open({ ...floor, options: { onEvents: (state, events) => void notices.push(...events.flatMap((event) => notificationsOf({ event, state }, (broken) => sidecar.engine.glassReviewers(broken))).map(({ payload }) => payload)) } });
+      const change = await asked();
+      gone.forEach(disable);
+      const broken = (await use(change)).body as ChangeView;
+      const notice = notices.find(({ type }) => type === 'breakglass.used')!.data as Extract<NotificationPayload, { type: 'breakglass.used' }>['data'];
+      expect([[...notice.reviewers].sort(), [...broken.breakGlass!.reviewers!].sort()]).toEqual([reviewers, reviewers]);
+      const [, whom] = /Reviewed by(?: one of)?: ([^"]*)"/.exec(JSON.stringify(glassMessage(notice, () => undefined)))!;
+      expect(whom!.split(', ').sort()).toEqual(reviewers);
+      const [, line] = /to be reviewed by [^ ]+, by (.*)/.exec(describeChange(broken, openOutput({ stdout: { write: () => true }, stderr: { write: () => true }, env: {}, json: false }), { nowMs: 0 }).join('\n'))!;
+      expect(line!.split(' or ').sort()).toEqual(reviewers);
+      const people = ['person:wei', 'person:ana', 'person:olga', 'person:mallory'];
+      const inbox = async (one: string): Promise<string[]> => ((await sidecar.send(one, 'GET', '/v1/changes?waitingForMe=true&order=soonest')).body as ChangeList).changes.map(({ id }) => id);
+      for (const one of people) expect([one, await inbox(one)]).toEqual([one, reviewers.includes(one) ? [change.id] : []]);
+      for (const one of people.filter((person) => !reviewers.includes(person))) expect((await review(change, one)).status).toBeGreaterThanOrEqual(400);
+      const reviewed = await review(change, by);
+      expect(reviewed).toMatchObject({ status: 200, body: { breakGlass: { review: { by } } } });
+      expect((reviewed.body as ChangeView).breakGlass).not.toHaveProperty('reviewers');
+      expect(await inbox(by)).toEqual([]);
+      if (by !== reviewers.at(-1)) await sidecar.close();
+    }
   });
 
   it('leaves its lease among those that run until that has ended, and no longer, though the review is still owed', async () => {

@@ -13,13 +13,15 @@ import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Floor } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
-import { heardTurnedAway } from '../../src/engine/uncounted.ts';
+import type { WorkerKnows } from '../../src/protocol/worker-knows.ts';
+import { heardTurnedAway, rememberTurnedAway } from '../../src/engine/turned-away.ts';
 import { TransportError, type Clock } from '../../src/engine/ports.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import { standingApprovalListSchema, type ChangeView, type StandingApprovalList, type StandingApprovalView } from '../../src/sidecar/schemas.ts';
 import { movedClock } from '../support/moved-clock.ts';
 import { testPasskey, type AssertionEdit } from '../support/passkey.ts';
 import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, scriptedPdp, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
+import { ASKS_NOTHING } from '../support/scripted-executor.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
@@ -144,30 +146,52 @@ it('the list is told in pages, either way around, narrowed by words and by what 
   for (const query of ['state=all', 'limit=0', 'order=oldest']) expect(problemIn(await sidecar.send(ANAS, 'GET', `/v1/standing-approvals?${query}`)).code).toBe('malformed-query');
 });
 
-it('at an executor that turned away what one approves none is used any more, until that is there anew: people are asked, and what it turned away ends', async () => {
+it.each<[string, readonly WorkerKnows[]]>([
+  ['has said nothing, as one of before', []],
+  ['knows other proofs alone', [{ ...ASKS_NOTHING, proofs: ['telepathy'] }]],
+  ['is one of two, of which one does not know them', [ASKS_NOTHING, { ...ASKS_NOTHING, run: '1'.repeat(16), proofs: [] }]],
+  ['counts none by its floor', [{ ...ASKS_NOTHING, floors: [] }]],
+  ['counts hers by none', [{ ...ASKS_NOTHING, floors: [{ ...ASKS_NOTHING.floors[0]!, quorum: 1, standing: true, approvers: ['person:wei'] }] }]],
+  ['counts a passkey’s alone', [{ ...ASKS_NOTHING, floors: [{ ...ASKS_NOTHING.floors[0]!, quorum: 1, standing: true, proofClass: 'passkey' }] }]],
+])('where a worker %s, people are asked and no change is lost, until it says otherwise', async (_what, known) => {
+  await open();
+  const { executor } = sidecar;
+  executor.known = known;
+  const approval = await given();
+  const change = await ask();
+  expect([change.state, change.turns?.now]).toEqual(['pending', expect.arrayContaining([ANAS])]);
+  expect(await usesOf(approval.approvalId)).toBe(0);
+  executor.sayKnows({ ...ASKS_NOTHING, run: '2'.repeat(16), floors: [{ ...ASKS_NOTHING.floors[0]!, quorum: 1, standing: true, proofClass: 'ssh', approvers: [ANAS] }] });
+  await expect.poll(async () => (await show(change.id)).approvals.map(({ approver }) => approver), { timeout: 10_000 }).toEqual([ANAS]);
+});
+
+it('one that an executor turned away, though it knows such, is used there no more, also over a connection that is new, until another worker is there: people are asked, and what was turned away ends', async () => {
   const clock = movedClock();
   await open({ options: { clock } });
   const approval = await given();
   const { executor } = sidecar;
   const { publishStep } = executor;
   let turnedAway = 0;
-  // As an executor does that knows no uses: it cannot read the envelope.
+  // As one does whose folder lacks her key.
   executor.publishStep = async (audience, envelope, trace) => {
     if (envelope.approvals.some(({ use }) => use !== undefined)) {
       turnedAway += 1;
-      throw new TransportError('rejected', `${audience}: malformed: /approvals/0: Unrecognized key: "use"`);
+      throw new TransportError('rejected', `${audience}: approval-invalid: a key that is not among the allowed signers`);
     }
     return publishStep(audience, envelope, trace);
   };
+  executor.sayKnows({ ...ASKS_NOTHING, run: '1'.repeat(16) });
   const first = await ask();
   await expect.poll(() => turnedAway, { timeout: 10_000 }).toBeGreaterThan(0);
+  executor.connect();
+  executor.sayKnows({ ...ASKS_NOTHING, run: '1'.repeat(16) });
   expect((await ask({ ...GRANT, reason: 'the next' })).state).toBe('pending');
   expect(await usesOf(approval.approvalId)).toBe(1);
   clock.move(301_000);
   await expect.poll(async () => (await show(first.id)).state, { timeout: 10_000 }).toBe('failed');
   expect((await sidecar.send(CALLER, 'GET', `/v1/changes/${first.id}/evidence`)).text).toContain(`"uncounted":["${approval.approvalId}"]`);
   executor.publishStep = publishStep;
-  executor.connect();
+  executor.sayKnows({ ...ASKS_NOTHING, run: '2'.repeat(16) });
   const last = await ask({ ...GRANT, reason: 'once it is newer' });
   expect((await show(last.id)).approvals).toMatchObject([{ approver: ANAS }]);
   await expect.poll(verdict, { timeout: 10_000 }).toBe('');
@@ -184,10 +208,11 @@ it('what an executor of before is remembered to have said of its ticket says not
     const { plan, approvals } = envelope;
     if (plan === null || !approvals.some(({ use }) => use !== undefined) || plan.changeId !== (first ??= plan.changeId)) return publishStep(audience, envelope, trace);
     turnedAway.push(plan.changeId);
-    throw new TransportError('rejected', `${audience}: malformed: /approvals/0: Unrecognized key: "use"`);
+    throw new TransportError('rejected', `${audience}: approval-invalid: a key that is not among the allowed signers`);
   };
   await ask();
   await expect.poll(() => turnedAway.length, { timeout: 10_000 }).toBeGreaterThan(0);
+  executor.sayKnows({ ...ASKS_NOTHING, run: '1'.repeat(16) });
   executor.connect();
   const before = turnedAway.length;
   await expect.poll(() => turnedAway.length, { timeout: 10_000 }).toBeGreaterThan(before);
@@ -201,10 +226,10 @@ it.each<[string, string, number | undefined, boolean]>([
   ['what nobody approved beforehand', 'below-floor', undefined, false],
   ['anything while its lease book cannot be written', `${EXECUTOR}: the lease book cannot be written`, 1, false],
   ['what drifted', 'drifted', 1, false],
-])('an executor that turns away %s is believed to take no standing approvals only where that may be why', (_what, why, use, isHeard) => {
-  const takesNoStanding = new Set<string>();
-  heardTurnedAway({ takesNoStanding, thereSince: new Map(), logger: { warn: () => undefined } as never }, EXECUTOR, { changeId: '', approvals: [{ approval: use === undefined ? {} : { use } }] as never }, 8, why);
-  expect(takesNoStanding.has(EXECUTOR)).toBe(isHeard);
+])('an executor that turns away %s is believed not to take this standing approval only where that may be why', (_what, why, use, isHeard) => {
+  const turnedAway = rememberTurnedAway(() => 9);
+  heardTurnedAway({ turnedAway, logger: { warn: () => undefined } as never }, EXECUTOR, { changeId: '', approvals: [{ approval: { approvalId: 'apr_1', ...(use === undefined ? {} : { use }) } }] as never }, 8, why);
+  expect([turnedAway.has(EXECUTOR, 'apr_1'), turnedAway.has(EXECUTOR, 'apr_2'), turnedAway.has('executor:other', 'apr_1')]).toEqual([isHeard, false, false]);
 });
 
 it('one person has room for a hundred standing approvals, and takes none from the others', async () => {

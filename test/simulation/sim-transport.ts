@@ -2,6 +2,7 @@
 import { TransportError, type Acceptance, type Transport } from '../../src/engine/ports.ts';
 import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
+import { ASKS_NOTHING } from '../support/scripted-executor.ts';
 import type { Rng } from './rng.ts';
 import type { Process, Scheduler } from './scheduler.ts';
 
@@ -54,7 +55,8 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
   const seen: { audience: string; envelope: StepEnvelope }[] = [];
   let eavesdropper: (audience: string, envelope: StepEnvelope) => void = () => undefined;
   let quality = { loss: 0, double: 0, slowestMs: 20 };
-  let sidecar: { process: Process; receive: (audience: string, message: ReportMessage) => Promise<void>; connected: (audience: string) => void; hearLock: (lock: Dsse) => void } | null = null;
+  let sidecar: { process: Process; receive: (audience: string, message: ReportMessage) => Promise<void>; connected: (audience: string) => void; hearLock: (lock: Dsse) => void; knows: (audience: string, run: string) => void } | null = null;
+  const runOf = (audience: string): string => (ends.get(audience)?.process.incarnation ?? 0).toString(16).padStart(16, '0');
 
   const reachable = (audience: string): boolean => !cut.has(audience) && ends.get(audience)?.process.alive === true;
   /** Both ends find that they are connected, some time after whatever happened to the line. */
@@ -67,6 +69,7 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
       comingUp.delete(audience);
       if (!reachable(audience) || sidecar?.process.alive !== true) return;
       sidecar.connected(audience);
+      sidecar.knows(audience, runOf(audience));
       for (const lock of ends.get(audience)!.locks()) showLock(audience, lock);
       ends.get(audience)!.connected();
     });
@@ -112,7 +115,7 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
         );
       });
     });
-  const endOf = (process: Process): NonNullable<typeof sidecar> => (sidecar?.process === process ? sidecar : { process, receive: never, connected: () => undefined, hearLock: () => undefined });
+  const endOf = (process: Process): NonNullable<typeof sidecar> => (sidecar?.process === process ? sidecar : { process, receive: never, connected: () => undefined, hearLock: () => undefined, knows: () => undefined });
   const never = <T>(): Promise<T> => new Promise(() => undefined);
   const end = (audience: string): ExecutorEnd | undefined => {
     const there = ends.get(audience);
@@ -146,6 +149,11 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
         },
         states: () => [],
         onRefused: () => undefined,
+        // What workers of these worlds say is laxer than what they do: what their floors do not count is turned away.
+        knows: (audience) => [{ ...ASKS_NOTHING, run: runOf(audience) }],
+        onKnows(knows) {
+          sidecar = { ...endOf(process), knows };
+        },
         isConnected: reachable,
         close: async () => undefined,
       };

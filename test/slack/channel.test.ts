@@ -77,7 +77,7 @@ async function bench(options: TestOptions = {}, coalesceSeconds = 0): Promise<Be
   const channel = await openChannel(sidecar, slack, coalesceSeconds);
   const { engine, log, context } = sidecar;
   notifier = startNotifier({
-    logId: log.logId, clock: systemClock, random: systemRandom, logger: context.logger, receivers: [channel.receiver], durable: () => log.sync(),
+    logId: log.logId, clock: systemClock, random: systemRandom, logger: context.logger, receivers: [channel.receiver], durable: () => log.sync(), glassReviewers: (state) => engine.glassReviewers(state),
     history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)), record: (changeId, end) => engine.recordNotification(changeId, end),
   });
   closing.push(() => notifier.close());
@@ -506,7 +506,7 @@ describe('the channel', () => {
     expect(hasButtons(message)).toBe(false);
   });
 
-  it('tells everybody who was asked that the glass was broken, in words that are no markup', async () => {
+  it('tells those whose review counts, and those who were not waited for, that the glass was broken, in words that are no markup', async () => {
     const { sidecar, slack, channel, shown } = await bench();
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
     await shown(change);
@@ -524,7 +524,7 @@ describe('the channel', () => {
     expect(others).toEqual([]);
     for (const part of ['person:sam', '<!channel> nobody *answers*\\\\u{2028}justified\\\\u{200b}, says', '2026-12-01T07:00:00.000Z', `countersign breakglass review ${change.id}`]) expect(textOf(message!)).toContain(part);
     const markup = message!.blocks.flatMap((block) => ((block['text'] as { type?: string }).type === 'mrkdwn' ? [(block['text'] as { text: string }).text] : []));
-    expect(markup).toEqual(['Asked: <@U0WEI>, person:olga, <@U0ANA>']);
+    expect(markup).toEqual(['Reviewed by one of: <@U0WEI>, <@U0ANA>', 'Not waited for: person:olga']);
     expect(hasButtons(message!)).toBe(false);
   });
 
@@ -585,7 +585,7 @@ describe('the channel', () => {
 
   it('says by when a broken glass is reviewed, however long the words of who broke it become', () => {
     const { blocks } = glassMessage({ changeId: 'chg_1', reviewBy: '2026-11-24T19:00:00.000Z', reviewers: [], skipped: [], usedBy: 'person:sam', usersWords: { reason: '\u200c'.repeat(500) } } as never, () => undefined);
-    expect(JSON.stringify(blocks)).toContain('reviews it by 2026-11-24T19:00:00.000Z: countersign breakglass review chg_1');
+    expect(JSON.stringify(blocks)).toContain('To be reviewed by 2026-11-24T19:00:00.000Z: countersign breakglass review chg_1');
   });
 
   it('says so in no more than Slack takes, however much of what a target answered is not seen', async () => {

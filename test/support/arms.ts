@@ -13,6 +13,7 @@ import type { Clock } from '../../src/engine/ports.ts';
 import { payloadDigest, readPayload } from '../../src/protocol/dsse.ts';
 import { revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { formatTime, parseTime } from '../../src/protocol/values.ts';
+import { workerKnows } from '../../src/protocol/worker-knows.ts';
 import { laneOf, STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
 import { planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
 import { openBus } from '../../src/transport/nats/connection.ts';
@@ -87,7 +88,7 @@ export async function fireArms({ nats, count, windowMs, armingMs }: ArmsOptions)
     bus: openBus({ servers: nats.urls, seed: executorSeed, name: 'worker', inboxPrefix: inboxOf(laneOf(EXECUTOR)), logger }),
     worker: {
       arm: () => Promise.resolve(), step: () => Promise.resolve({ accepted: true }), connected: () => undefined, carriedOut: () => Promise.resolve(), tellEnds: () => Promise.resolve(),
-      revoke: (order) => Promise.resolve(came(order)), lock: () => Promise.resolve(), locks: () => [], state: () => ({ run: randomBytes(8).toString('hex') }), setAside: () => undefined,
+      revoke: (order) => Promise.resolve(came(order)), lock: () => Promise.resolve(), locks: () => [], state: () => ({ run: randomBytes(8).toString('hex') }), knows: () => workerKnows('0'.repeat(16), []), setAside: () => undefined,
     },
   });
   const common = { log: logId, executors: [EXECUTOR], tokens: subjectTokens(keys.ticket), clock, logger, bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }) };

@@ -77,7 +77,7 @@ export async function openReconcileBench(connector: Connector, about: FactsOf, l
   };
   await startWorker();
   const transport: Transport = {
-    arm: async (_audience, order) => there().arm(order), publishStep: async (_audience, envelope) => there().step(envelope), publishRevoke: async (_audience, order) => there().revoke(order), disarm: () => Promise.resolve(), publishLock: () => Promise.resolve(), onLock: () => undefined, onRefused: () => undefined, states: () => [],
+    arm: async (_audience, order) => there().arm(order), publishStep: async (_audience, envelope) => there().step(envelope), publishRevoke: async (_audience, order) => there().revoke(order), disarm: () => Promise.resolve(), publishLock: () => Promise.resolve(), onLock: () => undefined, onRefused: () => undefined, onKnows: () => undefined, knows: () => [there().knows()], states: () => [],
     onReport: (next) => {
       receive = next;
     },

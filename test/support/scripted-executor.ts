@@ -7,6 +7,7 @@ import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts
 import { makesSecret, takesAway, type PlanStep, type TargetState } from '../../src/protocol/plan.ts';
 import { REPORT_TYPE, revokeOrderSchema, type Dsse, type Query, type Report } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
+import { workerKnows, type WorkerKnows } from '../../src/protocol/worker-knows.ts';
 import type { WorkerState } from '../../src/protocol/worker-state.ts';
 
 export interface ScriptedExecutor extends Transport {
@@ -23,6 +24,10 @@ export interface ScriptedExecutor extends Transport {
   showLock(lock: Dsse): void;
   /** Says how its worker is. */
   sayState(state: WorkerState): void;
+  /** What its workers have said can be proven to them. */
+  known: readonly WorkerKnows[];
+  /** One of them says so, and those of before are gone. */
+  sayKnows(knows: WorkerKnows): void;
   /** A report as it comes, whatever it is. @throws what the sidecar throws */
   report(message: ReportMessage): Promise<void>;
   /** It is there, by a line of its own. */
@@ -37,6 +42,9 @@ export interface ScriptedExecutor extends Transport {
   found: readonly Found[] | null;
 }
 
+/** Of a worker whose floors ask for nothing of their own. */
+export const ASKS_NOTHING: WorkerKnows = workerKnows('0'.repeat(16), [{ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null }]);
+
 const SALT = 'AAAAAAAAAAAAAAAAAAAAAA';
 
 export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number): ScriptedExecutor {
@@ -47,6 +55,7 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   const locked: Dsse[] = [];
   let said: WorkerState | null = null;
   let hearRefused: Parameters<Transport['onRefused']>[0] = () => undefined;
+  let hearKnows: Parameters<Transport['onKnows']>[0] = () => undefined;
   let hearLock: (lock: Dsse) => void = () => undefined;
   const onConnected: ((audience: string) => void)[] = [];
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.resolve();
@@ -99,7 +108,15 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   };
 
   const executor: ScriptedExecutor = {
-    steps, orders, armed, disarmed, locked, acting: true, isRejected: false, seal: null, found: [], lockFault: null,
+    steps, orders, armed, disarmed, locked, acting: true, isRejected: false, seal: null, found: [], lockFault: null, known: [ASKS_NOTHING],
+    knows: () => executor.known,
+    onKnows(callback) {
+      hearKnows = callback;
+    },
+    sayKnows(knows) {
+      executor.known = [knows];
+      hearKnows(id, knows.run);
+    },
     showLock: (lock) => hearLock(lock),
     connect: () => onConnected.forEach((callback) => callback(id)),
     async arm(_audience, order) {

@@ -27,6 +27,7 @@ PULL_SECONDS = 3.0
 BATCH = 1
 #: A lock is the largest of what is said.
 SAID_BYTES_MAX = 8_192
+KNOWS_BYTES_MAX = 65_536
 AGAIN_NS = 2_000_000_000
 HOLD_SECONDS = 30.0
 WORKING_SECONDS = 3.0
@@ -166,12 +167,23 @@ class Bus:
                 await self._say(about, {"t": "lock", "lock": lock})
             worker.flush()
             return
+        if said.get("t") == "knows":
+            await self._knows(message.subject.split(".")[3], worker)
+            return
         if said.get("t") == "lock":
             await self._lock(message.subject.split(".")[3], said, worker)
             return
         waiting = self._taken.get(str(said.get("token")))
         if said.get("t") in ("taken", "refused") and waiting is not None and not waiting.done():
             waiting.set_result(said)
+
+    async def _knows(self, about: str, worker: Worker) -> None:
+        """What can be proven to this worker; where it does not fit, nobody is told, and people are asked in the place of a standing approval."""
+        said = {"t": "knows", "run": self._run, "proofs": ["standing"], "floors": worker.floors()}
+        if len(jcs.canonical_bytes(said)) <= KNOWS_BYTES_MAX:
+            await self._say(about, said)
+        else:
+            log("warn", "requirements.json is too large to be told over the bus")
 
     async def _lock(self, about: str, said: dict[str, Any], worker: Worker) -> None:
         """Lossy as all that is said: who has not heard that it is held says it again."""

@@ -137,6 +137,10 @@ class Worker:
         """The executor's other workers can know of every end, before another step is pulled. Raises claims.Unreachable."""
         await self._taking_back.tell_ends()
 
+    def floors(self) -> list[dict[str, Any]]:
+        """Of its trust folder, for a sidecar that asks what can be proven here."""
+        return self._hands.trust.floors
+
     def lock(self, envelope: Any) -> None:
         """Durably held, or lifted, when it returns: from the call on nothing is given that it covers. Raises Refusal; BookFault: held in memory only."""
         lock = open_lock(envelope, self._hands.trust)

@@ -82,7 +82,13 @@ async function lookAt(asked: readonly Asked<Waits>[], session: Session): Promise
 }
 
 const bySoonest = (a: Waiting, b: Waiting): number => (soonness(a.change) === soonness(b.change) ? 0 : soonness(a.change) - soonness(b.change));
-const soonness = ({ approvalsBy }: ChangeView): number => (approvalsBy === null ? Infinity : Date.parse(approvalsBy));
+const soonness = (change: ChangeView): number => Date.parse(dueOf(change)?.until ?? '') || Infinity;
+
+/** By when she is to decide or, where the glass was broken, to review that; null where nothing says. */
+function dueOf({ state, approvalsBy, breakGlass }: ChangeView): { readonly until: string; readonly what: string } | null {
+  if (state !== 'pending' && breakGlass?.review === null) return { until: breakGlass.reviewBy, what: 'to review' };
+  return approvalsBy === null ? null : { until: approvalsBy, what: 'to decide' };
+}
 
 function Inbox({ context, asked, waiting }: { context: ConsoleContext; asked: readonly Asked<Waits>[]; waiting: readonly Waiting[] }) {
   const [shown, further] = [waiting.slice(0, SHOWN_MAX), waiting.slice(SHOWN_MAX)];
@@ -106,12 +112,13 @@ function Inbox({ context, asked, waiting }: { context: ConsoleContext; asked: re
 }
 
 function Card({ one: { place, change }, nowMs, isOnly }: { one: Waiting; nowMs: number; isOnly: boolean }) {
+  const due = dueOf(change);
   return (
     <li>
       <article class="card">
         <header>
           <h2><a href={changePath(place, change.id)} data-stop><Title change={change} /></a></h2>
-          {change.approvalsBy === null ? null : <Countdown until={change.approvalsBy} nowMs={nowMs} what="to decide" />}
+          {due === null ? null : <Countdown {...due} nowMs={nowMs} />}
         </header>
         <Reason change={change} />
         <PlanLines change={change} only={LINES} />

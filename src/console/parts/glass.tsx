@@ -27,13 +27,13 @@ export interface GlassProps {
 export function Glass({ change, place, session, may, passkeyScript, written }: GlassProps) {
   const { breakGlass } = change;
   if (breakGlass === undefined) return null;
-  const { usedBy, record, reviewBy, review, rotation } = breakGlass;
+  const { usedBy, record, reviewBy, review, rotation, reviewers } = breakGlass;
   const [withSession, withPasskey] = [may.proofs.includes('session'), may.proofs.includes('passkey')];
   return (
     <section id="glass" aria-labelledby="glass-title">
       <h2 id="glass-title">Broken glass</h2>
       <p>Given at the word of <span class="id">{plain(usedBy)}</span> alone, without the approvals that it takes: <a href={`#r${record}`}>record {record}</a>.</p>
-      <p>{review === null ? <>To be reviewed by somebody else until <Time at={reviewBy} />.</> : <>Reviewed by <span class="id">{plain(review.by)}</span>: {review.verdict}.</>}</p>
+      <p>{review === null ? <>To be reviewed by {reviewers === undefined ? 'somebody else' : reviewers.length === 0 ? 'somebody, though nobody whose review counts is there,' : <span class="id">{reviewers.map(plain).join(' or ')}</span>} until <Time at={reviewBy} />.</> : <>Reviewed by <span class="id">{plain(review.by)}</span>: {review.verdict}.</>}</p>
       {rotation === null ? null : <p>{plain(rotation.account)} at {plain(`${rotation.connector} / ${rotation.target}`)} {rotation.change !== null ? <>has a new credential: <span class="id">{rotation.change}</span>.</> : rotation.waivedBy !== null ? <>needs no new credential, says <span class="id">{plain(rotation.waivedBy)}</span>.</> : <>owes a new credential until <Time at={rotation.rotateBy} />.</>}</p>}
       {may.verdict !== null && !may.mayWaive ? null : (
         <form method="post" action={changePath(place, change.id, '/review')} data-deed="review">

@@ -11,6 +11,7 @@ import { readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import { revokeOrderSchema, type Dsse, type Refusal } from '../../protocol/signed.ts';
+import type { WorkerKnows } from '../../protocol/worker-knows.ts';
 import type { WorkerState } from '../../protocol/worker-state.ts';
 import { openFrames, requestFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
 
@@ -27,6 +28,8 @@ export interface WorkerDoor {
   locks(): readonly Dsse[];
   /** How it is, for whoever asks: shown, and believed for nothing. */
   state(): WorkerState;
+  /** What can be proven to it, for a sidecar that asks. */
+  knows(): WorkerKnows;
   /** What came could not even be read: it is counted with what is not believed. */
   setAside(code: Refusal): void;
   /** A sidecar of this log is there: what it has not acknowledged may be sent again. */
@@ -103,6 +106,10 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
         if (hasNews(options.worker.state())) peer.frames.send({ op: 'state', state: options.worker.state() });
         for (const lock of options.worker.locks()) peer.frames.send({ op: 'lock', lock });
         options.worker.connected(frame.log);
+        return;
+      case 'knows':
+        peer.frames.send({ op: 'knows', knows: options.worker.knows() });
+        peer.frames.send({ op: 'answer', id: frame.id, result: { accepted: true } });
         return;
       case 'arm':
         return answer(peer, frame.id, options.worker.arm(frame.order).then(() => ({ accepted: true })));

@@ -1,7 +1,7 @@
 /**
  * Frames on a unix socket: one JSON document a line, read strictly, at most {@link FRAME_BYTES_MAX} bytes.
  *
- * The sidecar asks (`hello`, `arm`, `disarm`, `step`, `revoke`, `lock`) and is answered; the executor sends `report`s and is acknowledged, and shows
+ * The sidecar asks (`hello`, `knows`, `arm`, `disarm`, `step`, `revoke`, `lock`) and is answered; the executor sends `report`s and is acknowledged, and shows
  * the locks that it holds and how it is. Either side may
  * send anything: a frame that is not one of these closes the connection and harms nothing else.
  */
@@ -11,6 +11,7 @@ import { parseStrict } from '../../../ledger/index.ts';
 import { reportMessageSchema } from '../../protocol/envelope.ts';
 import { dsseSchema } from '../../protocol/signed.ts';
 import { logIdSchema } from '../../protocol/values.ts';
+import { workerKnowsSchema } from '../../protocol/worker-knows.ts';
 import { workerStateSchema } from '../../protocol/worker-state.ts';
 
 export const FRAME_BYTES_MAX = 1_048_576;
@@ -28,6 +29,8 @@ export const requestFrameSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('revoke'), id, order: dsseSchema, watch: z.boolean().optional(), traceparent }),
   /** A lock that is set, or lifted. */
   z.strictObject({ op: z.literal('lock'), id, lock: dsseSchema }),
+  /** What can be proven to the worker is asked for. An executor of before does not know the question, and closes the connection. */
+  z.strictObject({ op: z.literal('knows'), id }),
   z.strictObject({ op: z.literal('ack'), id }),
   /** The report was looked at and not recorded: it stays with the executor. */
   z.strictObject({ op: z.literal('nack'), id, error: z.string().max(500) }),
@@ -47,6 +50,8 @@ export const replyFrameSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('report'), id, message: reportMessageSchema }),
   /** How the worker is: sent when there is something to say, and when that changes. */
   z.strictObject({ op: z.literal('state'), state: workerStateSchema }),
+  /** For a sidecar that has asked, before the answer. */
+  z.strictObject({ op: z.literal('knows'), knows: workerKnowsSchema }),
   /** Heard from somebody else, and for every sidecar to hold. */
   z.strictObject({ op: z.literal('lock'), lock: dsseSchema }),
 ]);

@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { TransportError, type Acceptance, type Clock, type Logger, type Transport } from '../../engine/ports.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import type { Dsse } from '../../protocol/signed.ts';
+import type { WorkerKnows } from '../../protocol/worker-knows.ts';
 import type { WorkerState } from '../../protocol/worker-state.ts';
 import { formatTraceparent, type TraceContext } from '../../tracing/trace.ts';
 import { openFrames, replyFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
@@ -24,7 +25,7 @@ export interface LocalOptions {
   readonly answerMs?: number;
 }
 
-type Request = RequestFrame extends infer Frame ? (Frame extends { readonly id: number; readonly op: 'arm' | 'disarm' | 'step' | 'revoke' | 'lock' | 'hello' } ? Omit<Frame, 'id'> : never) : never;
+type Request = RequestFrame extends infer Frame ? (Frame extends { readonly id: number; readonly op: 'arm' | 'disarm' | 'step' | 'revoke' | 'lock' | 'hello' | 'knows' } ? Omit<Frame, 'id'> : never) : never;
 type Answer = Extract<ReplyFrame, { op: 'answer' }>['result'];
 
 interface Waiting {
@@ -50,11 +51,13 @@ export function connectLocal(options: LocalOptions): Transport {
     if (run === null) unreadable.set(id, refused[0]!.count);
     if (refused.length > 0) hearRefused(id, run, refused);
   };
+  let hearKnows: Parameters<Transport['onKnows']>[0] = () => undefined;
   const links = new Map(options.executors.map(({ id, socket }) => [id, openLink(id, socket, options, {
     connected: () => onConnected.forEach((callback) => callback(id)),
     report: (message) => receive(id, message),
     lock: (lock) => hearLock(lock),
     state: (state) => hear(id, state.run, state.refused ?? []),
+    knows: ({ run }) => hearKnows(id, run),
     unreadable: () => hear(id, null, [{ code: 'malformed', count: (unreadable.get(id) ?? 0) + 1 }]),
   })]));
   const ask = async (audience: string, request: Request): Promise<Acceptance> => {
@@ -89,6 +92,14 @@ export function connectLocal(options: LocalOptions): Transport {
       const state = links.get(audience)?.state() ?? null;
       return state === null ? [] : [state];
     },
+    knows(audience) {
+      const knows = links.get(audience)?.knows() ?? null;
+      return knows === null ? [] : [knows];
+    },
+    onKnows(callback) {
+      hearKnows = callback;
+      for (const [id, link] of links) if (link.knows() !== null) callback(id, link.knows()!.run);
+    },
     onRefused(callback) {
       hearRefused = callback;
       for (const [id, link] of links) hear(id, link.state()?.run ?? '', link.state()?.refused ?? []);
@@ -110,10 +121,12 @@ interface Link {
   isOpen(): boolean;
   /** What the worker has said of itself on this connection. */
   state(): WorkerState | null;
+  /** What it has said, on this connection, can be proven to it. */
+  knows(): WorkerKnows | null;
   close(): void;
 }
 
-function openLink(executor: string, path: string, options: LocalOptions, hooks: { connected: () => void; report: (message: ReportMessage) => Promise<void>; lock: (lock: Dsse) => void; state: (state: WorkerState) => void; unreadable: () => void }): Link {
+function openLink(executor: string, path: string, options: LocalOptions, hooks: { connected: () => void; report: (message: ReportMessage) => Promise<void>; lock: (lock: Dsse) => void; state: (state: WorkerState) => void; knows: (knows: WorkerKnows) => void; unreadable: () => void }): Link {
   const { clock, logger } = options;
   const reconnectMs = options.reconnectMs ?? { first: 50, longest: 2_000 };
   const waiting = new Map<number, Waiting>();
@@ -121,6 +134,10 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
   /** The executor has answered the hello: from then on it sends its reports here. */
   let isGreeted = false;
   let said: WorkerState | null = null;
+  let known: WorkerKnows | null = null;
+  /** An executor of before closes the connection over a question that it does not know: then the next is opened without it. */
+  let asks = true;
+  let isAsking = false;
   let socket: Socket | null = null;
   let cancelRetry: (() => void) | null = null;
   let failures = 0;
@@ -151,6 +168,10 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
       return;
     }
     if (frame.op === 'lock') return hooks.lock(frame.lock);
+    if (frame.op === 'knows') {
+      known = frame.knows;
+      return hooks.knows(known);
+    }
     if (frame.op === 'state') {
       said = frame.state;
       return hooks.state(said);
@@ -169,6 +190,9 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
 
   const lost = (why: string, unreadable: boolean): void => {
     said = null;
+    known = null;
+    asks = !isAsking;
+    isAsking = false;
     if (unreadable) hooks.unreadable();
     const wasOpen = frames !== null;
     frames = null;
@@ -186,7 +210,11 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
     const stream: FrameStream<RequestFrame> = openFrames(socket, replyFrameSchema, (frame) => take(stream, frame), lost);
     socket.once('connect', () => {
       frames = stream;
-      Promise.all([options.log, ...(options.adopted ?? [])].map((log) => send({ op: 'hello', log }))).then(
+      Promise.all([options.log, ...(options.adopted ?? [])].map((log) => send({ op: 'hello', log }))).then(async () => {
+        isAsking = asks;
+        if (asks) await send({ op: 'knows' });
+        isAsking = false;
+      }).then(
         () => {
           isGreeted = true;
           failures = 0;
@@ -203,6 +231,7 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
     ask: send,
     isOpen: () => isGreeted,
     state: () => said,
+    knows: () => known,
     close() {
       closed = true;
       cancelRetry?.();

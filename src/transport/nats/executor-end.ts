@@ -17,7 +17,7 @@ import { hear, type Bus } from './connection.ts';
 import { pull } from './pull.ts';
 import { openReporting } from './reporting.ts';
 import { toldFirst } from './told-first.ts';
-import { ackSchema, readMessage, SAID_BYTES_MAX, type Ack, type Said } from './said.ts';
+import { ackSchema, KNOWS_BYTES_MAX, readMessage, SAID_BYTES_MAX, type Ack, type Said } from './said.ts';
 
 export interface NatsExecutorOptions {
   readonly executorId: string;
@@ -57,6 +57,11 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
   const tell = (log: string, said: Said): void => {
     // Lossy on purpose: what matters is published again.
     if (bus.isUp) bus.up().publish(say(lane, log), canonicalBytes(said));
+  };
+  const tellKnows = (log: string): void => {
+    const said = { t: 'knows' as const, ...worker.knows() };
+    if (canonicalBytes(said).length <= KNOWS_BYTES_MAX) return tell(log, said);
+    logger.warn({ log }, 'requirements.json is too large to be told over the bus, so that sidecars use no standing approval here: people are asked');
   };
   /** A sidecar that finds a worker anew says hello. */
   const comeAnew = (): void => {
@@ -128,6 +133,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
       const said = readMessage(message.data, ackSchema, SAID_BYTES_MAX);
       if (said === null) return;
       if (said.t === 'lock') return takeLock(message.subject, said);
+      if (said.t === 'knows') return tellKnows(said.log);
       if (said.t !== 'hello') return reporting.heard(said);
       reporting.hello(said.log);
       tell(said.log, { t: 'beat', ...worker.state() });

@@ -4,15 +4,18 @@ import { JsonError, parseStrict } from '../../../ledger/index.ts';
 import { reportMessageSchema } from '../../protocol/envelope.ts';
 import { dsseSchema } from '../../protocol/signed.ts';
 import { logIdSchema } from '../../protocol/values.ts';
+import { workerKnowsSchema } from '../../protocol/worker-knows.ts';
 import { runSchema, workerStateSchema } from '../../protocol/worker-state.ts';
 
 const token = z.string().regex(/^[0-9a-f]{32}$/);
 const hash = z.base64().length(44);
 const error = z.string().max(500);
 
-/** A worker speaks: that it is there and how it is, or that it goes, by the name of its run; or what it says to the step of this token. */
+/** A worker speaks: that it is there and how it is, what can be proven to it, or that it goes, by the name of its run; or what it says to the step of this token. */
 export const saidSchema = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('beat'), ...workerStateSchema.shape }),
+  /** What can be proven to it, for a sidecar that has asked. */
+  z.strictObject({ t: z.literal('knows'), ...workerKnowsSchema.shape }),
   z.strictObject({ t: z.literal('bye'), run: runSchema }),
   z.strictObject({ t: z.literal('accepted'), token }),
   /** It has seen another, or a longer, log: the size and root that a proof must start from. */
@@ -25,9 +28,11 @@ export const saidSchema = z.discriminatedUnion('t', [
 ]);
 export type Said = z.infer<typeof saidSchema>;
 
-/** A sidecar speaks: it is there, what became of the report of this token, or that a lock is set or lifted. */
+/** A sidecar speaks: it is there, what it asks, what became of the report of this token, or that a lock is set or lifted. */
 export const ackSchema = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('hello'), log: logIdSchema }),
+  /** What can be proven to a worker is asked for. One of before passes it over. */
+  z.strictObject({ t: z.literal('knows'), log: logIdSchema }),
   z.strictObject({ t: z.literal('taken'), token }),
   z.strictObject({ t: z.literal('refused'), token, error }),
   z.strictObject({ t: z.literal('lock'), token, lock: dsseSchema }),
@@ -48,5 +53,7 @@ export function readMessage<T>(bytes: Uint8Array, schema: z.ZodType<T>, bytesMax
   }
 }
 
-/** A lock is the largest: its reason alone may have two thousand bytes, in base64. */
+/** A lock is the largest but for floors: its reason alone may have two thousand bytes, in base64. */
 export const SAID_BYTES_MAX = 8_192;
+/** Floors that are larger are not told: nothing is known of them then. */
+export const KNOWS_BYTES_MAX = 65_536;

@@ -15,6 +15,7 @@ import type { ReportMessage, StepEnvelope } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import { revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
+import type { WorkerKnows } from '../../protocol/worker-knows.ts';
 import type { WorkerState } from '../../protocol/worker-state.ts';
 import { formatTraceparent, type TraceContext } from '../../tracing/trace.ts';
 import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, NOT_THE_LAST, resultsConsumerOf, revoke, say, STREAMS, TRACEPARENT, type Tokens } from './bus-layout.ts';
@@ -22,7 +23,7 @@ import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
 import { hear, type Bus } from './connection.ts';
 import { publishedSteps, type PublishedSteps } from './published-steps.ts';
 import { pull, type Pulling } from './pull.ts';
-import { publishedReportSchema, readMessage, SAID_BYTES_MAX, saidSchema, type Ack, type Said } from './said.ts';
+import { KNOWS_BYTES_MAX, publishedReportSchema, readMessage, saidSchema, type Ack, type Said } from './said.ts';
 
 export interface NatsSidecarOptions {
   /** Only reports about this log are wanted, and about those that it has adopted. */
@@ -54,10 +55,16 @@ const REPORT_AGAIN_MS = { first: 500, longest: 60_000 } as const;
 const EARLY_LOCKS_MAX = 1_024;
 /** Runs of one executor's workers that are remembered. */
 const RUNS_MAX = 64;
+/** How often a worker is asked what can be proven to it. */
+const ASKED_MAX = 5;
 
 interface Beat {
   readonly atMs: number;
   readonly state: WorkerState;
+  /** What can be proven to it, once it has said. */
+  readonly knows: WorkerKnows | null;
+  /** How often it was asked for that: what is said may be lost, and a worker of before never answers. */
+  readonly asked: number;
 }
 
 type Answer = Acceptance | { readonly error: string };
@@ -86,6 +93,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   /** What came from an executor's lane and was no message, since this end began. */
   const unreadable = new Map<string, number>();
   let hearRefused: Parameters<Transport['onRefused']>[0] = () => undefined;
+  let hearKnows: Parameters<Transport['onKnows']>[0] = () => undefined;
   let pulling: readonly Pulling[] | null = null;
   let listening = false;
   let closed = false;
@@ -97,8 +105,11 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     const runs = beats.get(audience)!;
     // One that was restarted has forgotten what it was asked and had not taken up.
     const isNew = !isThere(audience) || !runs.has(run);
+    const { knows, asked } = (isNew ? undefined : runs.get(run)) ?? { knows: null, asked: 0 };
+    const asks = knows === null && asked < ASKED_MAX;
     runs.delete(run);
-    runs.set(run, { atMs: clock.nowMs(), state });
+    runs.set(run, { atMs: clock.nowMs(), state, knows, asked: asked + (asks ? 1 : 0) });
+    if (asks) tell(bus.up(), lanes.get(audience)!, { t: 'knows', log });
     if (state.refused !== undefined) hearRefused(audience, run, state.refused);
     const [oldest] = runs.keys();
     if (runs.size > RUNS_MAX && oldest !== undefined) runs.delete(oldest);
@@ -106,6 +117,12 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     logger.info({ executor: audience }, 'connected');
     hello(bus.up(), lanes.get(audience)!);
     for (const callback of onConnected) callback(audience);
+  };
+  const heardKnows = (audience: string, knows: WorkerKnows): void => {
+    const beat = beats.get(audience)!.get(knows.run);
+    if (beat === undefined) return;
+    beats.get(audience)!.set(knows.run, { ...beat, knows });
+    hearKnows(audience, knows.run);
   };
   const remember = (key: string, answer: Answer): void => {
     answers.set(key, answer);
@@ -128,13 +145,17 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     const take = (message: Msg): void => {
       const lane = message.subject.split('.')[2]!;
       const audience = executorOf(lane);
-      const said: Said | null = readMessage(message.data, saidSchema, SAID_BYTES_MAX);
+      const said: Said | null = readMessage(message.data, saidSchema, KNOWS_BYTES_MAX);
       // What another sidecar's executors say to all of them is not for this one.
       if (!lanes.has(audience)) return;
       if (said === null) return setAside(audience, 'something unreadable was said on the bus');
       if (said.t === 'beat') {
         const { t: _beat, ...state } = said;
         heardBeat(audience, state);
+      }
+      else if (said.t === 'knows') {
+        const { t: _knows, ...knows } = said;
+        heardKnows(audience, knows);
       }
       else if (said.t === 'lock') hearLock(said.lock);
       else if (said.t === 'locked') heardHeld(`${lane} ${said.token}`, said.run);
@@ -328,6 +349,14 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       for (const audience of lanes.keys()) if (isThere(audience)) callback(audience);
     },
     states: (audience) => [...(beats.get(audience)?.values() ?? [])].filter(isFresh).map(({ state }) => state),
+    knows(audience) {
+      const workers = [...(beats.get(audience)?.values() ?? [])].filter(isFresh).map(({ knows }) => knows);
+      return workers.every((knows) => knows !== null) ? workers : [];
+    },
+    onKnows(callback) {
+      hearKnows = callback;
+      for (const [audience, runs] of beats) for (const { knows } of runs.values()) if (knows !== null) callback(audience, knows.run);
+    },
     onRefused(callback) {
       hearRefused = callback;
       for (const [audience, count] of unreadable) callback(audience, null, [{ code: 'malformed', count }]);
