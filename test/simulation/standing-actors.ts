@@ -7,7 +7,7 @@ import { STANDING_NAMESPACE, type StandingStatement } from '../../src/protocol/s
 import { formatTime } from '../../src/protocol/values.ts';
 import { RECIPIENT } from './actors.ts';
 import { askOf } from './asking.ts';
-import { ORIGIN, PEOPLE_KEYS } from './fixtures.ts';
+import { ORIGIN } from './fixtures.ts';
 import type { Oracle } from './oracle.ts';
 import type { Rng } from './rng.ts';
 import type { World } from './world.ts';
@@ -51,7 +51,7 @@ export function startStandingActors(world: World, rng: Rng, oracle: Oracle, unti
       v: 1, log: logIdOf(ORIGIN), approver, ...about, kinds: rng.pick(KINDS), recipients: [RECIPIENT], maxLeaseSeconds: rng.pick([30, 60, 300]), uses: rng.between(1, 4),
       notBefore: formatTime(nowMs + rng.pick([-60_000, -60_000, 10_000])), expiresAt: formatTime(nowMs + rng.pick([20_000, 120_000, 86_400_000])), reason: commitmentTo({ name: 'reason', salt, value: REASON }),
     };
-    const signedBy = (key: string): string => writeArmour(PEOPLE_KEYS.get(key)!.sign(canonicalBytes(statement), { namespace: STANDING_NAMESPACE }));
+    const signedBy = (who: string): string => writeArmour(world.signing.keyOf(who, nowMs).sign(canonicalBytes(statement), { namespace: STANDING_NAMESPACE }));
     const proof = { ssh: signedBy(approver) };
     // By her session, and by another's key; and by another's session, with her signature.
     const forger = rng.pick(['person:mallory', 'person:sam']);

@@ -2,22 +2,30 @@
  * The oracle's part about standing approvals:
  *
  * 22. each use is of a template that somebody has signed and given, and that nobody has revoked; it is the next of so many as the template says, for a
- *     plan that is within it; nothing begins by one that is revoked, or is given by an executor whose floor counts none.
+ *     plan that is within it; nothing begins by one that is revoked, or is given by an executor whose floor counts none; none is used, nor does anything
+ *     begin by one, at an executor that is known to be of before there were any: people are asked there.
  *
  * Uses are counted off the durable records, and what is wider than a template is asked of the template here once more.
  */
-import type { LedgerRecord } from '../../ledger/index.ts';
+import type { LedgerRecord, RecordDraft } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../../src/change/events.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import type { Plan } from '../../src/protocol/plan.ts';
 import { approvalStatementSchema, type Approval } from '../../src/protocol/signed.ts';
 import { openStanding, readStanding, type StandingStatement } from '../../src/protocol/standing-approval.ts';
+import { EXECUTORS } from './fixtures.ts';
 import type { LedgerView } from './ledger-view.ts';
 import type { World } from './world.ts';
 
 type Body<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>['body'];
 
 export interface StandingOracle {
+  /** A record, as it is sequenced. */
+  appended(record: Pick<RecordDraft, 'type' | 'body' | 'change'> & { readonly seq: number }): void;
+  /** An executor of before has turned a use away, and the sidecar knows it. */
+  turnedAway(audience: string): void;
+  /** The sidecar knows that of the executor no more. */
+  thereAnew(audience: string): void;
   /** After every event: what has become durable. */
   check(): void;
   /** Access was given, or a later end, and this approval was needed for it. @param beganSeq of the first step that was authorised under it */
@@ -29,6 +37,9 @@ export interface StandingOracle {
   /** How many changes an executor has to turn down, since its floor does not count what approves them. */
   readonly seen: Record<string, number>;
 }
+
+/** What was composed just before may be on record a moment later. */
+const UNDER_WAY_MS = 5_000;
 
 interface Given {
   readonly template: StandingStatement;
@@ -46,6 +57,8 @@ export function createStandingOracle(world: World, view: LedgerView, broken: (in
   const count = (what: string): void => void (seen[what] = (seen[what] ?? 0) + 1);
   const given = new Map<string, Given>();
   const approvedBy = new Map<string, Set<string>>();
+  /** Executors that are known to take no use, and since when. */
+  const takesNone = new Map<string, number>();
   let read = 0;
 
   const take = ({ type, body, seq, at, actor, change }: LedgerRecord): void => {
@@ -98,8 +111,28 @@ export function createStandingOracle(world: World, view: LedgerView, broken: (in
     for (; read < records.length; read += 1) take(records[read]!);
   };
 
+  /** A use that is recorded of the change, or that a step rests on, which is the first of its plan. */
+  const usedIn = ({ type, body, change }: Pick<RecordDraft, 'type' | 'body' | 'change'>): boolean | null => {
+    if (type === 'approval.recorded') return (body as Body<'approval.recorded'>).approval.use !== undefined;
+    const authorised = body as Body<'step.authorised'>;
+    if (type !== 'step.authorised' || authorised.kind !== 'act' || !authorised.stepId.endsWith('_1')) return null;
+    return authorised.approvals.some((approvalId) => world.engine()?.get(change ?? '')?.approvals.some(({ approval }) => approval.approvalId === approvalId && approval.use !== undefined));
+  };
+
   return {
     seen, check,
+    appended(record) {
+      const plan = world.engine()?.get(record.change ?? '')?.plan ?? null;
+      const sinceMs = plan === null ? undefined : takesNone.get(EXECUTORS.find(({ connector }) => connector === plan.connector)?.audience ?? '');
+      const isUsed = sinceMs === undefined || world.scheduler.nowMs() < sinceMs + UNDER_WAY_MS ? null : usedIn(record);
+      if (isUsed === true) broken(22, `record ${record.seq} rests on a standing approval, ${world.scheduler.nowMs() - sinceMs!} ms after the executor turned one away`);
+      if (isUsed === false && plan!.kind === 'grant') count(record.type === 'step.authorised' ? 'given by people where standing is unknown' : 'people asked where standing is unknown');
+    },
+    turnedAway(audience) {
+      count('standing turned away');
+      if (!takesNone.has(audience)) takesNone.set(audience, world.scheduler.nowMs());
+    },
+    thereAnew: (audience) => void takesNone.delete(audience),
     given(token, approvalId, plan, beganSeq) {
       check();
       count('given by standing');
