@@ -195,6 +195,13 @@ const cases: readonly Case[] = [
     breakIt: () => vi.doMock(import('../../src/engine/uncounted.ts'), async (original): Promise<typeof Uncounted> => ({ ...(await original()), uncountedIn: () => [] })),
   },
   {
+    invariant: 24, who: 'an engine that goes by its clock, which was set back',
+    breakIt: () => vi.doMock(import('../../src/engine/store.ts'), async (original): Promise<typeof StoreModule> => {
+      const { openStore } = await original();
+      return { openStore: async (log, options) => ({ ...(await openStore(log, options)), nextAtMs: () => options.nowMs() }) };
+    }),
+  },
+  {
     invariant: 22, who: 'an engine that hears of no executor that it takes no standing approvals',
     breakIt: () => vi.doMock(import('../../src/engine/uncounted.ts'), async (original): Promise<typeof Uncounted> => ({ ...(await original()), heardTurnedAway: () => undefined })),
   },

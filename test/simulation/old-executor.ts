@@ -20,7 +20,8 @@ export function ofBefore({ step }: Pick<Worker, 'step'>): Worker['step'] {
   };
 }
 
-export const namesUse = ({ approvals }: StepEnvelope): boolean => approvals.some(({ use }) => use !== undefined);
+/** The standing approvals that a step names. */
+export const usesIn = ({ approvals }: StepEnvelope): string[] => approvals.filter(({ use }) => use !== undefined).map(({ approvalId }) => approvalId);
 
 /** Some are of before at first; each changes its version a few times until `untilMs`, and stays as it is then. */
 export function startUpgrades(world: World, rng: Rng, untilMs: number): void {

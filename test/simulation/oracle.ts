@@ -421,7 +421,7 @@ export function createOracle(): Oracle {
           if (hit) broken(7, `a secret is written to ${where}`);
         }
       },
-      turnedAway: (audience) => standing.turnedAway(audience),
+      turnedAway: (audience, approvalIds) => standing.turnedAway(audience, approvalIds),
       thereAnew: (audience) => standing.thereAnew(audience),
       broken: (invariant, message) => broken(invariant, message),
     },

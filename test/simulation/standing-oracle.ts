@@ -2,8 +2,8 @@
  * The oracle's part about standing approvals:
  *
  * 22. each use is of a template that somebody has signed and given, and that nobody has revoked; it is the next of so many as the template says, for a
- *     plan that is within it; nothing begins by one that is revoked, or is given by an executor whose floor counts none; none is used, nor does anything
- *     begin by one, at an executor that is known to be of before there were any: people are asked there.
+ *     plan that is within it; nothing begins by one that is revoked, or is given by an executor whose floor counts none; none is used again, nor does anything
+ *     begin by it, at an executor that has turned it away, being of before there were any: people are asked there.
  *
  * Uses are counted off the durable records, and what is wider than a template is asked of the template here once more.
  */
@@ -22,9 +22,9 @@ type Body<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>['bo
 export interface StandingOracle {
   /** A record, as it is sequenced. */
   appended(record: Pick<RecordDraft, 'type' | 'body' | 'change'> & { readonly seq: number }): void;
-  /** An executor of before has turned a use away, and the sidecar knows it. */
-  turnedAway(audience: string): void;
-  /** The sidecar knows that of the executor no more. */
+  /** An executor of before has turned uses of these away, and the sidecar knows it. */
+  turnedAway(audience: string, approvalIds: readonly string[]): void;
+  /** The sidecar need not know any of that of the executor any more. */
   thereAnew(audience: string): void;
   /** After every event: what has become durable. */
   check(): void;
@@ -57,8 +57,8 @@ export function createStandingOracle(world: World, view: LedgerView, broken: (in
   const count = (what: string): void => void (seen[what] = (seen[what] ?? 0) + 1);
   const given = new Map<string, Given>();
   const approvedBy = new Map<string, Set<string>>();
-  /** Executors that are known to take no use, and since when. */
-  const takesNone = new Map<string, number>();
+  /** What executors are known to have turned away, and since when. */
+  const turned = new Map<string, Map<string, number>>();
   let read = 0;
 
   const take = ({ type, body, seq, at, actor, change }: LedgerRecord): void => {
@@ -111,28 +111,31 @@ export function createStandingOracle(world: World, view: LedgerView, broken: (in
     for (; read < records.length; read += 1) take(records[read]!);
   };
 
-  /** A use that is recorded of the change, or that a step rests on, which is the first of its plan. */
-  const usedIn = ({ type, body, change }: Pick<RecordDraft, 'type' | 'body' | 'change'>): boolean | null => {
-    if (type === 'approval.recorded') return (body as Body<'approval.recorded'>).approval.use !== undefined;
+  /** What is recorded of the change now, or what a step rests on that is the first of its plan; null for another record. */
+  const approvalsIn = ({ type, body }: Pick<RecordDraft, 'type' | 'body'>): readonly string[] | null => {
+    if (type === 'approval.recorded') return [(body as Body<'approval.recorded'>).approval.approvalId];
     const authorised = body as Body<'step.authorised'>;
-    if (type !== 'step.authorised' || authorised.kind !== 'act' || !authorised.stepId.endsWith('_1')) return null;
-    return authorised.approvals.some((approvalId) => world.engine()?.get(change ?? '')?.approvals.some(({ approval }) => approval.approvalId === approvalId && approval.use !== undefined));
+    return type === 'step.authorised' && authorised.kind === 'act' && authorised.stepId.endsWith('_1') ? authorised.approvals : null;
   };
 
   return {
     seen, check,
     appended(record) {
-      const plan = world.engine()?.get(record.change ?? '')?.plan ?? null;
-      const sinceMs = plan === null ? undefined : takesNone.get(EXECUTORS.find(({ connector }) => connector === plan.connector)?.audience ?? '');
-      const isUsed = sinceMs === undefined || world.scheduler.nowMs() < sinceMs + UNDER_WAY_MS ? null : usedIn(record);
-      if (isUsed === true) broken(22, `record ${record.seq} rests on a standing approval, ${world.scheduler.nowMs() - sinceMs!} ms after the executor turned one away`);
-      if (isUsed === false && plan!.kind === 'grant') count(record.type === 'step.authorised' ? 'given by people where standing is unknown' : 'people asked where standing is unknown');
+      const approvals = approvalsIn(record);
+      const plan = approvals === null ? null : (world.engine()?.get(record.change ?? '')?.plan ?? null);
+      const those = plan === null ? undefined : turned.get(EXECUTORS.find(({ connector }) => connector === plan.connector)?.audience ?? '');
+      if (approvals === null || plan === null || those === undefined) return;
+      const nowMs = world.scheduler.nowMs();
+      for (const approvalId of approvals) if (nowMs > (those.get(approvalId) ?? Infinity) + UNDER_WAY_MS) broken(22, `record ${record.seq} rests on standing approval ${approvalId}, ${nowMs - those.get(approvalId)!} ms after the executor turned it away`);
+      if (plan.kind === 'grant' && !approvals.some((approvalId) => given.has(approvalId))) count(record.type === 'step.authorised' ? 'given by people where standing is unknown' : 'people asked where standing is unknown');
     },
-    turnedAway(audience) {
+    turnedAway(audience, approvalIds) {
       count('standing turned away');
-      if (!takesNone.has(audience)) takesNone.set(audience, world.scheduler.nowMs());
+      const known = turned.get(audience) ?? new Map<string, number>();
+      turned.set(audience, known);
+      for (const approvalId of approvalIds) if (!known.has(approvalId)) known.set(approvalId, world.scheduler.nowMs());
     },
-    thereAnew: (audience) => void takesNone.delete(audience),
+    thereAnew: (audience) => void turned.delete(audience),
     given(token, approvalId, plan, beganSeq) {
       check();
       count('given by standing');

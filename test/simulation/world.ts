@@ -28,7 +28,7 @@ import { keepAnswers } from './replaying.ts';
 import type { Rng } from './rng.ts';
 import { createSigning, type Signing } from './signing.ts';
 import type { Process, Scheduler } from './scheduler.ts';
-import { namesUse, ofBefore } from './old-executor.ts';
+import { ofBefore, usesIn } from './old-executor.ts';
 import { createSimDisk, type SimDisk } from './sim-disk.ts';
 import { createSimPolicy } from './sim-policy.ts';
 import { createSimTarget, type Access, type SimTarget } from './sim-target.ts';
@@ -81,8 +81,8 @@ export interface Watchers {
   readonly bytes: (where: string, bytes: Uint8Array) => void;
   readonly sealed: (secret: string, ciphertext: Uint8Array) => void;
   /** An executor of before has turned away what a standing approval approves, and the sidecar has heard it of a ticket from since it was last there anew. */
-  readonly turnedAway: (audience: string) => void;
-  /** The sidecar has begun, or hears that this executor is there anew: it knows nothing of what it turns away. */
+  readonly turnedAway: (audience: string, approvalIds: readonly string[]) => void;
+  /** The sidecar has begun, or hears that this executor is there anew: it need not know what it turned away. */
   readonly thereAnew: (audience: string) => void;
   /** A process that should have started did not, or something was thrown that nobody expected. */
   readonly broken: (invariant: number, message: string) => void;
@@ -270,8 +270,9 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
         return line.disarm(audience, order);
       },
       publishStep: (audience, envelope) => line.publishStep(audience, envelope).catch((error: unknown) => {
-        const isOfBefore = error instanceof TransportError && error.message.startsWith(`${audience}: malformed: `) && namesUse(envelope);
-        if (isOfBefore && envelope.receipt.index >= (thereSince.get(audience) ?? 0)) watchers.turnedAway(audience);
+        const uses = usesIn(envelope);
+        const isOfBefore = error instanceof TransportError && error.message.startsWith(`${audience}: malformed: `) && uses.length > 0;
+        if (isOfBefore && envelope.receipt.index >= (thereSince.get(audience) ?? 0)) watchers.turnedAway(audience, uses);
         throw error;
       }),
       onConnected: (connected) => line.onConnected((audience) => {

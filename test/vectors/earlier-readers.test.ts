@@ -40,7 +40,7 @@ interface Part {
 
 /** A value, and all that is in it. */
 function partsOf(at: JsonValue, path: readonly (string | number)[] = []): Part[] {
-  const below = Array.isArray(at) ? at.flatMap((one, i) => partsOf(one, [...path, i])) : isObject(at) ? Object.entries(at).flatMap(([name, one]) => partsOf(one, [...path, name])) : [];
+  const below = Array.isArray(at) ? (at as readonly JsonValue[]).flatMap((one, i) => partsOf(one, [...path, i])) : isObject(at) ? Object.entries(at).flatMap(([name, one]) => partsOf(one, [...path, name])) : [];
   return [{ path, at }, ...below];
 }
 const isObject = (value: JsonValue): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value);
