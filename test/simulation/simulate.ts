@@ -68,9 +68,10 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const extensions = rng.fork('extensions');
   if (extensions.chance(0.5)) startExtensionActors(world, extensions, START_MS + TROUBLE_MS);
   if (observed !== null) startObserveActors(world, observing, START_MS + TROUBLE_MS);
-  if (standing !== null) startStandingActors(world, approving, oracle, START_MS + TROUBLE_MS);
   const upgrades = rng.fork('upgrades');
-  if (standing === 'counted' && upgrades.chance(0.5)) startUpgrades(world, upgrades, START_MS + TROUBLE_MS);
+  const hasUpgrades = standing === 'counted' && upgrades.chance(0.5);
+  if (standing !== null) startStandingActors(world, approving, oracle, START_MS + TROUBLE_MS, hasUpgrades);
+  if (hasUpgrades) startUpgrades(world, upgrades, START_MS + TROUBLE_MS);
   if (isBreakable) startGlassActors(world, breaking, oracle, START_MS + TROUBLE_MS);
   if (world.redecides) startPolicyActors(world, rng.fork('policy actors'), oracle, START_MS + TROUBLE_MS + HEALING_MS);
   if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
