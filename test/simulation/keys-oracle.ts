@@ -7,10 +7,12 @@
  * Ends are those that were drawn for the run, and times those of the durable records.
  */
 import type { LedgerRecord } from '../../ledger/index.ts';
-import { changeEventBodies } from '../../src/change/events.ts';
+import type { ChangeEvent } from '../../src/change/events.ts';
 import type { Approval } from '../../src/protocol/signed.ts';
 import type { LedgerView } from './ledger-view.ts';
 import type { World } from './world.ts';
+
+type Body<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>['body'];
 
 export interface KeysOracle {
   /** After every event: what has become durable. */
@@ -41,17 +43,16 @@ export function createKeysOracle(world: World, view: LedgerView, broken: (invari
     const known = changes.get(change) ?? { counted: new Map<string, Approval>(), gone: new Set<string>(), hasBegun: false, isAskedAgain: false };
     changes.set(change, known);
     if (type === 'approval.recorded') {
-      const { approval } = changeEventBodies['approval.recorded'].parse(body);
+      const { approval } = body as Body<'approval.recorded'>;
       if (hasEnded(approval, at)) broken(24, `record ${seq} takes an approval by a key that has ended`);
       known.counted.set(approval.approvalId, approval);
       known.gone.delete(approval.approvalId);
       if (world.signing.keysEnd && approval.proofClass === 'ssh') count('approved by a key that ends');
       if (known.isAskedAgain) count('approved again after a key has ended');
     }
-    if (type === 'policy.decided') takeUncounted(record, known, changeEventBodies['policy.decided'].parse(body).uncounted ?? []);
-    if (type !== 'step.authorised' || body['kind'] !== 'act') return;
-    const authorised = changeEventBodies['step.authorised'].parse(body);
-    if (authorised.kind !== 'act') return;
+    if (type === 'policy.decided') takeUncounted(record, known, (body as Body<'policy.decided'>).uncounted ?? []);
+    const authorised = body as Body<'step.authorised'>;
+    if (type !== 'step.authorised' || authorised.kind !== 'act') return;
     for (const approvalId of authorised.approvals) {
       const approval = known.counted.get(approvalId);
       if (known.gone.has(approvalId)) broken(24, `record ${seq} authorises a step on ${approvalId}, which counts no more`);
