@@ -93,6 +93,8 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
     if (answer?.ok === true) oracle.broken(2, message);
   };
 
+  const approve = (by: string, changeId: string, digest: string): void => void ask(async (engine) =>
+    engine.decideApproval(by, changeId, 'approve', digest, null, await world.signing.prove(engine, by, changeId, digest, scheduler.nowMs())));
   const decide = (state: ChangeState, intent: Disposition): void => {
     const named = approversNamed(state.requirement.approvers);
     const digest = state.planDigest!;
@@ -108,7 +110,7 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
     if (told.length > 0 && rng.chance(0.5)) void ask((engine) => engine.decideApproval(oneOf(told), changeId, 'approve', digest, null)).then((answer) => expectRefused(answer, 'somebody who was told and not asked approved'));
     if (intent === 'ignore') return;
     if (intent === 'reject') void ask((engine) => engine.decideApproval(oneOf(named), changeId, 'reject', digest, 'no'));
-    else for (let votes = rng.between(1, 3); votes > 0; votes -= 1) void ask((engine) => engine.decideApproval(oneOf(named), changeId, 'approve', digest, null));
+    else for (let votes = rng.between(1, 3); votes > 0; votes -= 1) approve(oneOf(named), changeId, digest);
   };
 
   const revoke = (state: ChangeState, by: string): void => {

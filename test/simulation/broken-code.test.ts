@@ -19,6 +19,8 @@ import type * as OrderFence from '../../src/executor/order-fence.ts';
 import type * as Turn from '../../src/executor/turn.ts';
 import type { StandingApproval } from '../../src/engine/standing-approvals.ts';
 import type * as StoreModule from '../../src/engine/store.ts';
+import type * as TurnedAway from '../../src/engine/turned-away.ts';
+import type * as Uncounted from '../../src/engine/uncounted.ts';
 import type * as Sufficiency from '../../src/protocol/sufficiency.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { expectFound, FINDING_MS } from './finding.ts';
@@ -190,6 +192,21 @@ const cases: readonly Case[] = [
     }),
   },
   {
+    invariant: 24, who: 'an engine that counts an approval whose key has ended',
+    breakIt: () => vi.doMock(import('../../src/engine/uncounted.ts'), async (original): Promise<typeof Uncounted> => ({ ...(await original()), uncountedIn: () => [] })),
+  },
+  {
+    invariant: 24, who: 'an engine that goes by its clock, which was set back',
+    breakIt: () => vi.doMock(import('../../src/engine/store.ts'), async (original): Promise<typeof StoreModule> => {
+      const { openStore } = await original();
+      return { openStore: async (log, options) => ({ ...(await openStore(log, options)), nextAtMs: () => options.nowMs() }) };
+    }),
+  },
+  {
+    invariant: 22, who: 'an engine that hears of no executor that it takes no standing approvals',
+    breakIt: () => vi.doMock(import('../../src/engine/turned-away.ts'), async (original): Promise<typeof TurnedAway> => ({ ...(await original()), heardTurnedAway: () => undefined })),
+  },
+  {
     invariant: 2, who: 'an executor that retires the old login with the new one',
     wraps: {
       connector: (connector): Connector => ({
@@ -228,7 +245,7 @@ const cases: readonly Case[] = [
 ];
 
 afterEach(() => {
-  for (const path of ['change/compare', 'change/escalation', 'change/state', 'change/work', 'engine/ask', 'engine/breaking-glass', 'engine/offboarding', 'engine/store', 'executor/locked', 'executor/order-fence', 'executor/turn', 'protocol/sufficiency']) vi.doUnmock(`../../src/${path}.ts`);
+  for (const path of ['change/compare', 'change/escalation', 'change/state', 'change/work', 'engine/ask', 'engine/breaking-glass', 'engine/offboarding', 'engine/store', 'engine/turned-away', 'engine/uncounted', 'executor/locked', 'executor/order-fence', 'executor/turn', 'protocol/sufficiency']) vi.doUnmock(`../../src/${path}.ts`);
   vi.resetModules();
 });
 

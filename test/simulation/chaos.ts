@@ -33,13 +33,13 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
     return on;
   };
   /** A few phases of trouble, each between two moments of the run. */
-  const phases = (label: string, count: number, longestMs: number, begin: () => void, end: () => void): void => {
+  const phases = (label: string, count: number, longestMs: number, begin: () => void, end: () => void, of = rng): void => {
     for (let left = count; left > 0; left -= 1) {
-      const at = rng.between(0, untilMs - startMs);
+      const at = of.between(0, untilMs - startMs);
       scheduler.after(at, `${label} begins`, () => {
         if (healed) return;
         begin();
-        scheduler.after(rng.between(100, longestMs), `${label} ends`, end);
+        scheduler.after(of.between(100, longestMs), `${label} ends`, end);
       });
     }
   };
@@ -75,6 +75,18 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
         node.offsetMs = rng.between(-400, 400);
       });
     }
+  }
+  // A clock that goes back and never ahead of the true time excuses nobody who judges by the records: theirs never goes back.
+  const back = rng.fork('a clock that is set back');
+  // Most of all where keys end: what has ended by the records has not by such a clock.
+  if (back.chance(world.signing.keysEnd ? 0.5 : 0.1)) {
+    const furthest = back.pick([3_000, 30_000, 120_000, 600_000]);
+    phases('the clock set back at sidecar', back.between(1, 3), 60_000, () => {
+      world.sidecar.offsetMs = -back.between(500, furthest);
+      world.isSetBack = true;
+    }, () => {
+      world.sidecar.offsetMs = back.between(-400, 400);
+    }, back);
   }
   for (const { audience, connector } of EXECUTORS) {
     const target = world.targets.get(connector)!;

@@ -55,7 +55,7 @@ export function createEscalationOracle(world: World, view: LedgerView, broken: (
       incarnation = runs;
       for (const { changeId, requester, name } of engine?.all() ?? []) {
         const { dueMs, approvalsByMs } = outcomeOf(changeId, requester);
-        if (runs === -1 || dueMs === null || name !== 'pending' || world.wildClock) continue;
+        if (runs === -1 || dueMs === null || name !== 'pending' || world.wildClock || world.isSetBack) continue;
         const since = Math.max(dueMs, upSinceMs);
         if (nowMs > since + TOLD_WITHIN_MS && nowMs < approvalsByMs) broken(15, `${changeId} has waited for approvals ${nowMs - since} ms longer than further people were to be told after, and they were not`);
       }
@@ -68,14 +68,15 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
   const to = new Set<string>();
   let afterMs = Infinity;
   let requirement: Requirement = { approvers: null, proofClass: 'session' };
-  let approvals = new Map<string, number>();
+  /** Until when each approval holds, and whose it is. */
+  let approvals = new Map<string, { readonly who: string; readonly untilMs: number }>();
   let sinceMs: number | null = null;
   let approvalsByMs = Infinity;
   let isTold = false;
   let hasStarted = false;
   let isGlassBroken = false;
   const isMet = (atMs: number): boolean => requirement.approvers === null
-    || isSatisfied(requirement.approvers, new Set([...approvals].filter(([who, untilMs]) => untilMs > atMs && !requester.includes(who)).map(([who]) => who)));
+    || isSatisfied(requirement.approvers, new Set([...approvals.values()].filter(({ who, untilMs }) => untilMs > atMs && !requester.includes(who)).map(({ who }) => who)));
 
   for (const { seq, type, at, body } of records) {
     const atMs = Date.parse(at);
@@ -87,9 +88,10 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
         isGlassBroken = false;
         break;
       case 'policy.decided': {
-        const { decision, approvalsBy } = changeEventBodies['policy.decided'].parse(body);
+        const { decision, approvalsBy, uncounted } = changeEventBodies['policy.decided'].parse(body);
         const { approvers, proofClass, escalation } = decision.obligations;
         requirement = strictest(requirement, { approvers, proofClass });
+        for (const approvalId of uncounted ?? []) approvals.delete(approvalId);
         afterMs = Math.min(afterMs, (escalation?.afterSeconds ?? Infinity) * 1000);
         for (const one of escalation?.to ?? []) to.add(one);
         sinceMs = decision.effect === 'deny' || hasStarted || isGlassBroken || isMet(atMs) ? null : atMs;
@@ -97,8 +99,9 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
         break;
       }
       case 'approval.recorded': {
-        const { approver, expiresAt } = approvedIn(changeEventBodies['approval.recorded'].parse(body).approval);
-        approvals.set(approver, Date.parse(expiresAt));
+        const { approval } = changeEventBodies['approval.recorded'].parse(body);
+        const { approver, expiresAt } = approvedIn(approval);
+        approvals.set(approval.approvalId, { who: approver, untilMs: Date.parse(expiresAt) });
         if (isMet(atMs)) sinceMs = null;
         break;
       }
@@ -111,7 +114,8 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
         break;
       case 'approval.rejected': {
         const { approval, outcome } = changeEventBodies['approval.rejected'].parse(body);
-        approvals.delete(readPayload(approval.envelope, approvalStatementSchema).approver);
+        const { approver } = readPayload(approval.envelope, approvalStatementSchema);
+        for (const [approvalId, { who }] of approvals) if (who === approver) approvals.delete(approvalId);
         if (outcome !== 'open') sinceMs = null;
         break;
       }

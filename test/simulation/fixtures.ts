@@ -8,7 +8,6 @@ import { readBundle } from '../../src/pdp/bundle.ts';
 import type { CalendarFile } from '../../src/facts/schemas.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
 import { inlinePdp } from '../../src/pdp/inline.ts';
-import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import type { BreakGlassFloor, RequirementsFile } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
@@ -56,8 +55,17 @@ function signer(name: string): Signer {
   return parseSigner(generateSignerKey(name, seedOf(name)).skey);
 }
 
-/** What people sign with. Mallory has a key as well, and no trust folder names it. */
-export const PEOPLE_KEYS: ReadonlyMap<string, TestSshKey> = new Map(['ana', 'ben', 'wei', 'olga', 'sam', 'mallory'].map((name) => [`person:${name}`, testSshKey('ssh-ed25519', seedOf(`key of ${name}`))]));
+/** Whose keys trust folders name. */
+export const SIGNERS = ['ana', 'ben', 'wei', 'olga', 'sam'].map((name) => `person:${name}`);
+const peopleKeys = new Map<string, TestSshKey>();
+
+/** The key that she signs with after so many others. */
+export function keyOfPerson(person: string, number: number): TestSshKey {
+  const name = `key ${number} of ${person}`;
+  const key = peopleKeys.get(name) ?? testSshKey('ssh-ed25519', seedOf(name));
+  peopleKeys.set(name, key);
+  return key;
+}
 
 export interface FactsPair {
   readonly facts: Facts;
@@ -93,7 +101,7 @@ export async function fixtures(): Promise<Fixtures> {
     policy: { ...policy, logs: policy.logs.map((log) => ({ ...log, verifier: remembering(log.verifier) })) },
     sidecars: new Map([[logIdOf(ORIGIN), [verifier(keys.ticket)]], [logIdOf(ROGUE_ORIGIN), [verifier(keys.rogueTicket)]]]),
     executors: new Map(EXECUTORS.map(({ audience, connector }) => [audience, { key: verifier(keys.executors.get(audience)!), connectors: [connector] }])),
-    requirements, signers: parseAllowedSigners([...PEOPLE_KEYS].filter(([who]) => who !== 'person:mallory').map(([who, { publicLine }]) => `${who} ${publicLine}\n`).join('')), passkeys: new Map(),
+    requirements, signers: new Map(), passkeys: new Map(),
   };
   const file = (name: string): { name: string; text: string } => ({ name, text: readFileSync(join(ROOT, `examples/facts/${name}.yaml`), 'utf8') });
   const facts = withUnserved(parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, START_MS));

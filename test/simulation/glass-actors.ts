@@ -9,7 +9,7 @@ import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { RECIPIENT } from './actors.ts';
 import { askOf } from './asking.ts';
-import { GLASS_FLOOR, ORIGIN, PEOPLE_KEYS } from './fixtures.ts';
+import { GLASS_FLOOR, ORIGIN } from './fixtures.ts';
 import type { Oracle } from './oracle.ts';
 import type { Rng } from './rng.ts';
 import type { World } from './world.ts';
@@ -51,7 +51,7 @@ export function startGlassActors(world: World, rng: Rng, oracle: Oracle, untilMs
     const salt = Buffer.from(rng.bytes(16)).toString('base64url');
     const expiresAt = formatTime(scheduler.nowMs() + 900_000);
     const statement: BreakGlassStatement = { v: 1, log: logIdOf(ORIGIN), changeId, revision, planDigest: planDigest!, reason: commitmentTo({ name: 'reason', salt, value: REASON }), usedBy: by, expiresAt };
-    const signature = writeArmour(PEOPLE_KEYS.get(by)!.sign(canonicalBytes(statement), { namespace: BREAK_GLASS_NAMESPACE }));
+    const signature = writeArmour(world.signing.keyOf(by, scheduler.nowMs()).sign(canonicalBytes(statement), { namespace: BREAK_GLASS_NAMESPACE }));
     const breach = { by, planDigest: planDigest!, reason: REASON, salt, ssh: { expiresAt, signature } };
     void ask((engine) => engine.breakGlass(changeId, breach)).then((answer) => {
       if (answer?.ok === true && !GLASS_FLOOR.people.includes(by)) oracle.broken(23, `${by} broke the glass, whom no floor names`);

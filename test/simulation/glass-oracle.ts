@@ -31,6 +31,8 @@ interface Glass {
   readonly usedBy: string;
   readonly planDigest: string;
   readonly untilMs: number;
+  /** When the key that has signed it ends. */
+  readonly keyEndsMs: number;
   readonly reviewByMs: number;
   readonly rotateWithinMs: number | null;
   isReviewed: boolean;
@@ -87,7 +89,7 @@ export function createGlassOracle(world: World, view: LedgerView, broken: (invar
     const owed = owedWhere((byMs) => atMs >= byMs).find((one) => one.usedBy === usedBy);
     if (owed !== undefined) broken(23, `record ${seq}: ${usedBy} broke another glass, and ${owed.change} is ${owed.code}`);
     glasses.set(change!, {
-      digest: breakGlassDigest(statement), usedBy, planDigest, untilMs: Date.parse(expiresAt), reviewByMs: Date.parse(reviewBy), rotateWithinMs: rotateWithinSeconds === undefined ? null : rotateWithinSeconds * 1000, isReviewed: false, isLent: false, rotateByMs: null,
+      digest: breakGlassDigest(statement), usedBy, planDigest, untilMs: Date.parse(expiresAt), keyEndsMs: world.signing.endOf(statement), reviewByMs: Date.parse(reviewBy), rotateWithinMs: rotateWithinSeconds === undefined ? null : rotateWithinSeconds * 1000, isReviewed: false, isLent: false, rotateByMs: null,
     });
     count('glass broken');
   };
@@ -104,6 +106,7 @@ export function createGlassOracle(world: World, view: LedgerView, broken: (invar
       const glass = glasses.get(plan.changeId);
       if (glass?.digest !== digest || glass.planDigest !== planDigest) return broken(23, `${token}: given under a broken glass that is about another plan, or none`);
       if (Date.parse(authorised.at) >= glass.untilMs) broken(23, `${token}: given under a broken glass that was good no more`);
+      if (Date.parse(authorised.at) >= glass.keyEndsMs) broken(23, `${token}: given under a broken glass by a key that had ended`);
       const { lease } = authorised.body as { readonly lease: { readonly endsAt: string } | null };
       const longestMs = GLASS_FLOOR.maxLeaseSeconds * 1000;
       if (lease === null || Date.parse(lease.endsAt) > Date.parse(authorised.at) + longestMs) broken(23, `${token}: given under a broken glass until ${lease?.endsAt ?? 'ever'}, longer than the floor says`);

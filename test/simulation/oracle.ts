@@ -7,13 +7,15 @@ import { changeEventBodies } from '../../src/change/events.ts';
 import { clientTokenOf } from '../../src/change/derive.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { isSatisfied, strictest, type Decision, type Requirement } from '../../src/protocol/decision.ts';
-import { openDsse, readPayload } from '../../src/protocol/dsse.ts';
+import { openApproval } from '../../src/protocol/approval-proof.ts';
+import { readPayload } from '../../src/protocol/dsse.ts';
 import { planSchema, type Plan, type PlanStep } from '../../src/protocol/plan.ts';
-import { approvalStatementSchema, APPROVAL_TYPE, reportSchema, revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
+import { approvalStatementSchema, reportSchema, revokeOrderSchema, type Approval, type Dsse } from '../../src/protocol/signed.ts';
 import { comparable } from './comparable.ts';
 import { isEarly } from './early.ts';
 import { createEscalationOracle, type EscalationOracle } from './escalation-oracle.ts';
 import { createGlassOracle, type GlassOracle } from './glass-oracle.ts';
+import { createKeysOracle, type KeysOracle } from './keys-oracle.ts';
 import { createLedgerView, type LedgerView } from './ledger-view.ts';
 import { createObserveOracle, type ObserveOracle } from './observe-oracle.ts';
 import { createPolicyOracle, type PolicyOracle } from './policy-oracle.ts';
@@ -24,7 +26,7 @@ import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts'
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, 17 `erasure-actors.ts`, 18 `race-judge.ts`, 19 and 20 `policy-oracle.ts`, 21 `observe-oracle.ts`, 22 `standing-oracle.ts`, 23 `glass-oracle.ts`. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, 17 `erasure-actors.ts`, 18 `race-judge.ts`, 19 and 20 `policy-oracle.ts`, 21 `observe-oracle.ts`, 22 `standing-oracle.ts`, 23 `glass-oracle.ts`, 24 `keys-oracle.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;
@@ -53,6 +55,7 @@ export interface Oracle {
   readonly observing: ObserveOracle;
   readonly standing: StandingOracle;
   readonly glass: GlassOracle;
+  readonly signing: KeysOracle;
 }
 
 /** How long after an end, with executor and target well, access may still be there: clocks off, retries that had backed off, deadlines. */
@@ -91,6 +94,7 @@ export function createOracle(): Oracle {
   let observing: ObserveOracle;
   let standing: StandingOracle;
   let glass: GlassOracle;
+  let signing: KeysOracle;
   let checks = 0;
   let comparedIncarnation = -1;
   /** States that were found equal to the ledger's: they don't change, so once is enough. */
@@ -223,17 +227,18 @@ export function createOracle(): Oracle {
     let requirement: Requirement = { approvers: null, proofClass: 'session' };
     let dispatched: string | null = null;
     let observed: Decision['observed'];
-    let approved = new Set<string>();
+    /** Who approves, by what. */
+    let approved = new Map<string, Approval>();
     /** Who approves by which standing approval. */
     let standingBy = new Map<string, string>();
     let isStandingAllowed = false;
-    /** By when each approval is over, whatever counts in the end. */
-    let said = new Map<string, number>();
+    /** Who has said so by which approval, and by when it is over, whatever counts in the end. */
+    let said = new Map<string, { readonly who: string; readonly untilMs: number }>();
     for (const record of before) {
       const revised = bodyOf(record, 'change.revised');
       if (revised !== null) {
         current = revised.revision;
-        approved = new Set();
+        approved = new Map();
         standingBy = new Map();
         said = new Map();
         dispatched = null;
@@ -246,38 +251,53 @@ export function createOracle(): Oracle {
         // What policy would ask for counts once the scope is over.
         requirement = strictest(requirement, { approvers: observed === undefined ? approvers : observed.approvers, proofClass });
         dispatched = decided.phase === 'dispatch' && decided.planDigest === digest ? decided.decision.effect : null;
+        for (const id of decided.uncounted ?? []) {
+          for (const [who, { approvalId }] of approved) if (approvalId === id) approved.delete(who);
+          for (const [who, approvalId] of standingBy) if (approvalId === id) standingBy.delete(who);
+          said.delete(id);
+        }
       }
       const rejection = bodyOf(record, 'approval.rejected');
-      if (rejection !== null) for (const people of [approved, standingBy, said]) people.delete(readPayload(rejection.approval.envelope, approvalStatementSchema).approver);
+      if (rejection !== null) {
+        const { approver } = readPayload(rejection.approval.envelope, approvalStatementSchema);
+        for (const people of [approved, standingBy]) people.delete(approver);
+        for (const [id, { who }] of said) if (who === approver) said.delete(id);
+      }
       const approval = bodyOf(record, 'approval.recorded');
       if (approval === null) continue;
-      const { approvalId, envelope, use } = approval.approval;
+      const { approvalId, use } = approval.approval;
       const { approver, expiresAt } = approvedIn(approval.approval);
-      const statement = use === undefined ? openDsse(envelope, APPROVAL_TYPE, approvalStatementSchema, [...world.trust.sidecars.get(logId())!]) : null;
+      const proofs = { sidecarKeys: [...world.trust.sidecars.get(logId())!], signers: world.trust.signers, passkeys: world.trust.passkeys, atMs: Date.parse(record.at) };
+      const statement = use === undefined ? openApproval(approval.approval, proofs) : null;
       const isOfPlan = statement === null || (statement.changeId === plan.changeId && statement.revision === revision && statement.planDigest === digest && statement.verdict === 'approve');
       const counts = isOfPlan && Date.parse(expiresAt) > Date.parse(authorised.at) && !plan.requester.includes(approver);
-      if (isEarly(requirement.approvers, approver, new Set([...said].filter(([, untilMs]) => untilMs > Date.parse(record.at)).map(([who]) => who)))) broken(1, `${plan.changeId}: ${approver} approved before those who are asked first`);
-      said.set(approver, Date.parse(expiresAt));
+      if (isEarly(requirement.approvers, approver, new Set([...said.values()].filter(({ untilMs }) => untilMs > Date.parse(record.at)).map(({ who }) => who)))) broken(1, `${plan.changeId}: ${approver} approved before those who are asked first`);
+      said.set(approvalId, { who: approver, untilMs: Date.parse(expiresAt) });
       if (!counts) continue;
-      if (use === undefined) approved.add(approver);
+      if (use === undefined) approved.set(approver, approval.approval);
       else standingBy.set(approver, approvalId);
     }
     const token = plan.steps[0]!.clientToken;
+    const began = [...before, authorised].find((record) => bodyOf(record, 'step.authorised')?.kind === 'act')!;
+    // Nobody has approved by a key that had ended; what has begun goes on under its approvals.
+    const { stepId } = bodyOf(authorised, 'step.authorised') as { readonly stepId: string };
+    const asOfMs = Date.parse((stepId === plan.steps[0]!.stepId ? authorised : began).at);
+    for (const [who, { proofClass, envelope }] of approved) if (proofClass !== 'session' && asOfMs >= world.signing.endOf(envelope)) approved.delete(who);
     if (current !== revision || plan.revision !== revision) broken(2, `${token}: revision ${revision} was carried out while ${current} was in force`);
     if (dispatched === null) broken(2, `${token}: policy was not asked again before dispatch`);
     if (dispatched === 'deny') broken(2, `${token}: carried out though policy denied it at dispatch`);
     // Where policy lets none count, nobody has approved by one.
     const needed = [...standingBy].filter(([who]) => isStandingAllowed && !approved.has(who));
-    const all = new Set([...approved, ...needed.map(([who]) => who)]);
+    const alone = new Set(approved.keys());
+    const all = new Set([...alone, ...needed.map(([who]) => who)]);
     const under = bodyOf(authorised, 'step.authorised') as { readonly breakGlass?: string };
     if (under.breakGlass !== undefined && observed === undefined) return glass.given(token, under.breakGlass, plan, digest, authorised);
     if (requirement.approvers !== null && observed === undefined && !isSatisfied(requirement.approvers, all)) broken(1, `${token}: carried out with approvals by ${[...all].join(', ') || 'nobody'}`);
     const floors = plan.steps[0]!.privileges.map((one) => world.trust.requirements.floors.find(({ connector, privilege }) => connector === plan.connector && privilege === one) ?? { quorum: 1, standing: false });
     const quorum = Math.max(...floors.map((floor) => floor.quorum));
     const isCounted = floors.every((floor) => floor.standing === true);
-    const lacksFloor = (isCounted ? all : approved).size < quorum;
-    const began = [...before, authorised].find((record) => bodyOf(record, 'step.authorised')?.kind === 'act')!;
-    if (observed === undefined && requirement.approvers !== null && !isSatisfied(requirement.approvers, approved)) for (const [, approvalId] of needed) standing.given(token, approvalId, plan, began.seq);
+    const lacksFloor = (isCounted ? all : alone).size < quorum;
+    if (observed === undefined && requirement.approvers !== null && !isSatisfied(requirement.approvers, alone)) for (const [, approvalId] of needed) standing.given(token, approvalId, plan, began.seq);
     if (observed === undefined && lacksFloor && all.size >= quorum) return standing.givenUncounted(token);
     const { lease } = bodyOf(authorised, 'step.authorised') as { readonly lease: { readonly endsAt: string } | null };
     if (observed !== undefined) observing.given(token, observed, Date.parse(authorised.at), lease === null ? null : Date.parse(lease.endsAt), lacksFloor);
@@ -293,12 +313,13 @@ export function createOracle(): Oracle {
   const appended: Watchers['appended'] = (record) => {
     policies.appended(record);
     observing.appended(record);
+    standing.appended(record);
     if (record.type === 'step.refused') {
       const { code } = readPayload(bodyOf(record as LedgerRecord, 'step.refused')!.report, reportSchema) as { code?: string | null };
       // This sidecar makes no such envelopes: a thief did, and the change must not die of it.
       // A thief may put a receipt beside it that no quorum was needed for: it is tried again.
       if (code === 'untrusted-checkpoint' && world.witnessed) return;
-      if (!HONEST_REFUSALS.has(code ?? '') && !(world.wildClock && WRONG_TIME_REFUSALS.has(code ?? ''))) broken(0, `record ${record.seq}: a step was refused for ${code ?? 'no reason'}, which is none of its sidecar's doing`);
+      if (!HONEST_REFUSALS.has(code ?? '') && !((world.wildClock || world.isSetBack) && WRONG_TIME_REFUSALS.has(code ?? ''))) broken(0, `record ${record.seq}: a step was refused for ${code ?? 'no reason'}, which is none of its sidecar's doing`);
     }
     // What was answered just before may be recorded a moment later.
     if (record.type !== 'policy.decided' || !world.policyFaulty || world.scheduler.nowMs() < world.policyFaultySinceMs + 3_000) return;
@@ -372,6 +393,9 @@ export function createOracle(): Oracle {
     get glass() {
       return glass;
     },
+    get signing() {
+      return signing;
+    },
     get standing() {
       return standing;
     },
@@ -397,6 +421,8 @@ export function createOracle(): Oracle {
           if (hit) broken(7, `a secret is written to ${where}`);
         }
       },
+      turnedAway: (audience, approvalIds) => standing.turnedAway(audience, approvalIds),
+      thereAnew: (audience) => standing.thereAnew(audience),
       broken: (invariant, message) => broken(invariant, message),
     },
     watch(of) {
@@ -408,6 +434,7 @@ export function createOracle(): Oracle {
       observing = createObserveOracle(world, view, broken);
       standing = createStandingOracle(world, view, broken);
       glass = createGlassOracle(world, view, broken);
+      signing = createKeysOracle(world, view, broken);
     },
     check() {
       checkSaid();
@@ -417,6 +444,7 @@ export function createOracle(): Oracle {
       policies.check();
       standing.check();
       glass.check();
+      signing.check();
       checks += 1;
       const incarnation = world.engine() === null ? -1 : world.sidecar.process!.incarnation;
       if (incarnation === -1 || (incarnation === comparedIncarnation && checks % COMPARE_EVERY !== 0)) return;

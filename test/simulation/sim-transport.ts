@@ -1,5 +1,6 @@
 /** Messages between hosts: late, lost, doubled, out of order, and cut off for a while. Hosts share nothing: all that arrives is text. */
 import { TransportError, type Acceptance, type Transport } from '../../src/engine/ports.ts';
+import { ProtocolError } from '../../src/protocol/errors.ts';
 import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
 import { ASKS_NOTHING } from '../support/scripted-executor.ts';
@@ -111,7 +112,11 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
           });
         answer(text).then(
           (value) => back(JSON.stringify(value ?? 'ok'), () => resolve(value)),
-          (error: unknown) => back(`refused: ${error instanceof Error ? error.message : String(error)}`, () => reject(new TransportError('rejected', 'simulated: the other side failed', { cause: error }))),
+          (error: unknown) => {
+            // As both transports say it.
+            const said = error instanceof ProtocolError ? `${error.code}: ${error.message}` : error instanceof Error ? error.message : String(error);
+            back(`refused: ${said}`, () => reject(new TransportError('rejected', `${audience}: ${said}`, { cause: error })));
+          },
         );
       });
     });

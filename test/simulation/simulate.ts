@@ -9,6 +9,7 @@ import { SCOPE_SETS, startObserveActors } from './observe-actors.ts';
 import { startOperatorLocks } from './operator-locks.ts';
 import { startPolicyActors } from './policy-actors.ts';
 import { startReconcileActors } from './reconcile-actors.ts';
+import { startUpgrades } from './old-executor.ts';
 import { createOracle, type Oracle, type Violation } from './oracle.ts';
 import { seededRng } from './rng.ts';
 import { startRogue } from './rogue.ts';
@@ -53,20 +54,24 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const standing = approving.chance(0.25) ? (approving.chance(0.7) ? 'counted' : 'uncounted') : null;
   const breaking = rng.fork('broken glasses');
   const isBreakable = breaking.chance(0.25);
+  const keysEndUntilMs = rng.fork('keys that end').chance(0.25) ? START_MS + TROUBLE_MS : null;
   const world = await createWorld(scheduler, rng.fork('world'), options.wraps ?? {}, {
     ...oracle.watchers,
     given(connector, access) {
       oracle.watchers.given(connector, access);
       chaos.given(connector);
     },
-  }, { hasCalendar: isWorkflow && workflows.chance(0.7), observed, isLax: (observed !== null && observing.chance(0.3)) || (standing === 'uncounted' && approving.chance(0.7)), standing, isBreakable });
+  }, { hasCalendar: isWorkflow && workflows.chance(0.7), observed, isLax: (observed !== null && observing.chance(0.3)) || (standing === 'uncounted' && approving.chance(0.7)), standing, isBreakable, keysEndUntilMs });
   oracle.watch(world);
   const chaos: Chaos = startChaos(world, rng.fork('chaos'), START_MS + TROUBLE_MS);
   startActors(world, rng.fork('actors'), oracle, START_MS + TROUBLE_MS);
   const extensions = rng.fork('extensions');
   if (extensions.chance(0.5)) startExtensionActors(world, extensions, START_MS + TROUBLE_MS);
   if (observed !== null) startObserveActors(world, observing, START_MS + TROUBLE_MS);
-  if (standing !== null) startStandingActors(world, approving, oracle, START_MS + TROUBLE_MS);
+  const upgrades = rng.fork('upgrades');
+  const hasUpgrades = standing === 'counted' && upgrades.chance(0.5);
+  if (standing !== null) startStandingActors(world, approving, oracle, START_MS + TROUBLE_MS, hasUpgrades);
+  if (hasUpgrades) startUpgrades(world, upgrades, START_MS + TROUBLE_MS);
   if (isBreakable) startGlassActors(world, breaking, oracle, START_MS + TROUBLE_MS);
   if (world.redecides) startPolicyActors(world, rng.fork('policy actors'), oracle, START_MS + TROUBLE_MS + HEALING_MS);
   if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
@@ -92,7 +97,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   return {
     seed, violations: oracle.violations, events: scheduler.events,
     // What is already known to be broken may not be readable.
-    seen: oracle.violations.length > 0 ? {} : { ...count(world, oracle), ...oracle.observing.seen, ...oracle.standing.seen, ...oracle.glass.seen, ...reconciling?.seen, ...erasures?.seen },
+    seen: oracle.violations.length > 0 ? {} : { ...count(world, oracle), ...oracle.observing.seen, ...oracle.standing.seen, ...oracle.glass.seen, ...oracle.signing.seen, ...reconciling?.seen, ...erasures?.seen },
   };
 
   /** What is there at the end is found, and what is proposed because of it comes to its end. */
@@ -142,7 +147,7 @@ function isAtRest(world: World): boolean {
 }
 
 function count(world: World, oracle: Oracle): Record<string, number> {
-  const seen: Record<string, number> = { given: 0 };
+  const seen: Record<string, number> = { given: 0, ...(world.isSetBack && !world.wildClock ? { 'judged by records though the clock was set back': 1 } : {}) };
   for (const target of world.targets.values()) seen['given'] = (seen['given'] ?? 0) + target.given.length;
   for (const { name, request, plan, escalated } of world.engine()?.all() ?? []) {
     for (const what of [name, `${plan?.mode === 'caller' ? 'called ' : ''}${request.kind} ${name}`, ...(escalated === null ? [] : [`escalated ${name}`])]) seen[what] = (seen[what] ?? 0) + 1;

@@ -82,6 +82,15 @@ if (replayed !== undefined) {
     expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
   });
 
+  test('the seeds see keys end between approval and dispatch, people approve again by their next, and a clock set back that nobody who reads the records notices', () => {
+    const wanted = ['approved by a key that ends', 'approval uncounted', 'approved again after a key has ended', 'authorised again after a key has ended', 'judged by records though the clock was set back'];
+    expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
+  });
+
+  test('the seeds see executors of before turn away what standing approvals approve, and people asked there instead', () => {
+    expect(['standing turned away', 'people asked where standing is unknown', 'given by people where standing is unknown'].filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
+  });
+
   test('the seeds see targets changed behind our back, found by reconciling, and cleared', () => {
     const wanted = ['reconciled', 'not reconciled', 'account-unknown', 'access-unexplained', 'access-missing', 'dropped', 'resurrected', 'access-past-end', 'cleared', 'reconcile.proposed', 'reconcile.ordered'];
     expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);

@@ -7,7 +7,7 @@ import { STANDING_NAMESPACE, type StandingStatement } from '../../src/protocol/s
 import { formatTime } from '../../src/protocol/values.ts';
 import { RECIPIENT } from './actors.ts';
 import { askOf } from './asking.ts';
-import { ORIGIN, PEOPLE_KEYS } from './fixtures.ts';
+import { ORIGIN } from './fixtures.ts';
 import type { Oracle } from './oracle.ts';
 import type { Rng } from './rng.ts';
 import type { World } from './world.ts';
@@ -35,8 +35,8 @@ function granted({ subject, connector, target, privileges }: typeof DEPLOYER, pu
   return { kind: 'grant', subject, purpose, reason: 'as every time', duration, entitlements: privileges.map((privilege) => ({ connector, target, privilege })) };
 }
 
-/** Sets them to work until `untilMs`. */
-export function startStandingActors(world: World, rng: Rng, oracle: Oracle, untilMs: number): void {
+/** Sets them to work until `untilMs`. @param isLavish they give more, for longer, and are asked more often */
+export function startStandingActors(world: World, rng: Rng, oracle: Oracle, untilMs: number, isLavish: boolean): void {
   const { scheduler } = world;
   const ask = askOf(world);
   const lastsMs = untilMs - scheduler.nowMs();
@@ -48,10 +48,10 @@ export function startStandingActors(world: World, rng: Rng, oracle: Oracle, unti
     const nowMs = scheduler.nowMs();
     const salt = Buffer.from(rng.bytes(16)).toString('base64url');
     const statement: StandingStatement = {
-      v: 1, log: logIdOf(ORIGIN), approver, ...about, kinds: rng.pick(KINDS), recipients: [RECIPIENT], maxLeaseSeconds: rng.pick([30, 60, 300]), uses: rng.between(1, 4),
-      notBefore: formatTime(nowMs + rng.pick([-60_000, -60_000, 10_000])), expiresAt: formatTime(nowMs + rng.pick([20_000, 120_000, 86_400_000])), reason: commitmentTo({ name: 'reason', salt, value: REASON }),
+      v: 1, log: logIdOf(ORIGIN), approver, ...about, kinds: rng.pick(KINDS), recipients: [RECIPIENT], maxLeaseSeconds: isLavish ? 300 : rng.pick([30, 60, 300]), uses: isLavish ? 9 : rng.between(1, 4),
+      notBefore: formatTime(nowMs + rng.pick([-60_000, -60_000, 10_000])), expiresAt: formatTime(nowMs + rng.pick(isLavish ? [86_400_000] : [20_000, 120_000, 86_400_000])), reason: commitmentTo({ name: 'reason', salt, value: REASON }),
     };
-    const signedBy = (key: string): string => writeArmour(PEOPLE_KEYS.get(key)!.sign(canonicalBytes(statement), { namespace: STANDING_NAMESPACE }));
+    const signedBy = (who: string): string => writeArmour(world.signing.keyOf(who, nowMs).sign(canonicalBytes(statement), { namespace: STANDING_NAMESPACE }));
     const proof = { ssh: signedBy(approver) };
     // By her session, and by another's key; and by another's session, with her signature.
     const forger = rng.pick(['person:mallory', 'person:sam']);
@@ -63,7 +63,7 @@ export function startStandingActors(world: World, rng: Rng, oracle: Oracle, unti
       if (!answer.ok) return;
       const { approvalId } = answer.value;
       scheduler.trace(`${approver} gave a standing approval: ${approvalId}`);
-      if (rng.chance(0.6)) scheduler.after(rng.between(0, 60_000), 'a standing approval is revoked', () => void revoke(approvalId, rng.pick([approver, 'person:sam', 'person:olga'])));
+      if (rng.chance(isLavish ? 0.2 : 0.6)) scheduler.after(rng.between(0, 60_000), 'a standing approval is revoked', () => void revoke(approvalId, rng.pick([approver, 'person:sam', 'person:olga'])));
       if (rng.chance(0.2)) void ask((engine) => engine.revokeStanding('person:mallory', approvalId, null)).then((refused) => refused?.ok === true && broken('somebody who may not revoked a standing approval'));
     };
     void insist();
@@ -76,8 +76,8 @@ export function startStandingActors(world: World, rng: Rng, oracle: Oracle, unti
     else scheduler.trace(`${by} revoked ${approvalId}`);
   };
 
-  for (let left = rng.between(1, 4); left > 0; left -= 1) scheduler.after(rng.between(0, lastsMs / 2), 'a standing approval is given', give);
-  for (let left = rng.between(3, 7); left > 0; left -= 1) {
+  for (let left = rng.between(1, 4); left > 0; left -= 1) scheduler.after(rng.between(0, isLavish ? 20_000 : lastsMs / 2), 'a standing approval is given', give);
+  for (let left = isLavish ? 9 : rng.between(3, 7); left > 0; left -= 1) {
     const { requester, request } = rng.pick(REQUESTS);
     scheduler.after(rng.between(0, lastsMs - 20_000), 'a request as every time', () => void ask((engine) => engine.request(requester, request(`PT${rng.between(10, 70)}S`), null)));
   }

@@ -2,22 +2,30 @@
  * The oracle's part about standing approvals:
  *
  * 22. each use is of a template that somebody has signed and given, and that nobody has revoked; it is the next of so many as the template says, for a
- *     plan that is within it; nothing begins by one that is revoked, or is given by an executor whose floor counts none.
+ *     plan that is within it; nothing begins by one that is revoked, or is given by an executor whose floor counts none; none is used again, nor does anything
+ *     begin by it, at an executor that has turned it away, being of before there were any: people are asked there.
  *
  * Uses are counted off the durable records, and what is wider than a template is asked of the template here once more.
  */
-import type { LedgerRecord } from '../../ledger/index.ts';
+import type { LedgerRecord, RecordDraft } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../../src/change/events.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import type { Plan } from '../../src/protocol/plan.ts';
 import { approvalStatementSchema, type Approval } from '../../src/protocol/signed.ts';
 import { openStanding, readStanding, type StandingStatement } from '../../src/protocol/standing-approval.ts';
+import { EXECUTORS } from './fixtures.ts';
 import type { LedgerView } from './ledger-view.ts';
 import type { World } from './world.ts';
 
 type Body<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>['body'];
 
 export interface StandingOracle {
+  /** A record, as it is sequenced. */
+  appended(record: Pick<RecordDraft, 'type' | 'body' | 'change'> & { readonly seq: number }): void;
+  /** An executor of before has turned uses of these away, and the sidecar knows it. */
+  turnedAway(audience: string, approvalIds: readonly string[]): void;
+  /** The sidecar need not know any of that of the executor any more. */
+  thereAnew(audience: string): void;
   /** After every event: what has become durable. */
   check(): void;
   /** Access was given, or a later end, and this approval was needed for it. @param beganSeq of the first step that was authorised under it */
@@ -29,6 +37,9 @@ export interface StandingOracle {
   /** How many changes an executor has to turn down, since its floor does not count what approves them. */
   readonly seen: Record<string, number>;
 }
+
+/** What was composed just before may be on record a moment later. */
+const UNDER_WAY_MS = 5_000;
 
 interface Given {
   readonly template: StandingStatement;
@@ -46,6 +57,8 @@ export function createStandingOracle(world: World, view: LedgerView, broken: (in
   const count = (what: string): void => void (seen[what] = (seen[what] ?? 0) + 1);
   const given = new Map<string, Given>();
   const approvedBy = new Map<string, Set<string>>();
+  /** What executors are known to have turned away, and since when. */
+  const turned = new Map<string, Map<string, number>>();
   let read = 0;
 
   const take = ({ type, body, seq, at, actor, change }: LedgerRecord): void => {
@@ -98,8 +111,31 @@ export function createStandingOracle(world: World, view: LedgerView, broken: (in
     for (; read < records.length; read += 1) take(records[read]!);
   };
 
+  /** What is recorded of the change now, or what a step rests on that is the first of its plan; null for another record. */
+  const approvalsIn = ({ type, body }: Pick<RecordDraft, 'type' | 'body'>): readonly string[] | null => {
+    if (type === 'approval.recorded') return [(body as Body<'approval.recorded'>).approval.approvalId];
+    const authorised = body as Body<'step.authorised'>;
+    return type === 'step.authorised' && authorised.kind === 'act' && authorised.stepId.endsWith('_1') ? authorised.approvals : null;
+  };
+
   return {
     seen, check,
+    appended(record) {
+      const approvals = approvalsIn(record);
+      const plan = approvals === null ? null : (world.engine()?.get(record.change ?? '')?.plan ?? null);
+      const those = plan === null ? undefined : turned.get(EXECUTORS.find(({ connector }) => connector === plan.connector)?.audience ?? '');
+      if (approvals === null || plan === null || those === undefined) return;
+      const nowMs = world.scheduler.nowMs();
+      for (const approvalId of approvals) if (nowMs > (those.get(approvalId) ?? Infinity) + UNDER_WAY_MS) broken(22, `record ${record.seq} rests on standing approval ${approvalId}, ${nowMs - those.get(approvalId)!} ms after the executor turned it away`);
+      if (plan.kind === 'grant' && !approvals.some((approvalId) => given.has(approvalId))) count(record.type === 'step.authorised' ? 'given by people where standing is unknown' : 'people asked where standing is unknown');
+    },
+    turnedAway(audience, approvalIds) {
+      count('standing turned away');
+      const known = turned.get(audience) ?? new Map<string, number>();
+      turned.set(audience, known);
+      for (const approvalId of approvalIds) if (!known.has(approvalId)) known.set(approvalId, world.scheduler.nowMs());
+    },
+    thereAnew: (audience) => void turned.delete(audience),
     given(token, approvalId, plan, beganSeq) {
       check();
       count('given by standing');

@@ -2,7 +2,7 @@
 import { LedgerError, openLog, parseVerifier, type Disk, type Log, type RecordDraft, type SignedHead } from '../../ledger/index.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits } from '../../src/engine/engine.ts';
 import type { Captured } from '../../src/engine/fold.ts';
-import type { Clock, DeliveryStore, Logger, Transport } from '../../src/engine/ports.ts';
+import { TransportError, type Clock, type DeliveryStore, type Logger, type Transport } from '../../src/engine/ports.ts';
 import type { SnapshotPlace } from '../../src/engine/snapshot.ts';
 import { openStore } from '../../src/engine/store.ts';
 import type { ChangeState } from '../../src/change/state.ts';
@@ -26,7 +26,9 @@ import { countingStanding, EXECUTORS, familiar, fixtures, GLASS_FLOOR, logLines,
 import { whatListsGetWrong } from './listed.ts';
 import { keepAnswers } from './replaying.ts';
 import type { Rng } from './rng.ts';
+import { createSigning, type Signing } from './signing.ts';
 import type { Process, Scheduler } from './scheduler.ts';
+import { ofBefore, usesIn } from './old-executor.ts';
 import { createSimDisk, type SimDisk } from './sim-disk.ts';
 import { createSimPolicy } from './sim-policy.ts';
 import { createSimTarget, type Access, type SimTarget } from './sim-target.ts';
@@ -78,6 +80,10 @@ export interface Watchers {
   readonly done: (connector: string, step: PlanStep, sentAtMs: number) => void;
   readonly bytes: (where: string, bytes: Uint8Array) => void;
   readonly sealed: (secret: string, ciphertext: Uint8Array) => void;
+  /** An executor of before has turned away what a standing approval approves, and the sidecar has heard it of a ticket from since it was last there anew. */
+  readonly turnedAway: (audience: string, approvalIds: readonly string[]) => void;
+  /** The sidecar has begun, or hears that this executor is there anew: it need not know what it turned away. */
+  readonly thereAnew: (audience: string) => void;
   /** A process that should have started did not, or something was thrown that nobody expected. */
   readonly broken: (invariant: number, message: string) => void;
 }
@@ -94,6 +100,8 @@ export interface Node {
   excused: boolean;
   /** When it last could not work, through no fault of its program. */
   impededMs: number;
+  /** Of an executor: whether its program is of before standing approvals, from its next start on. */
+  isOfBefore: boolean;
 }
 
 export interface World {
@@ -107,6 +115,7 @@ export interface World {
   /** Those that are in force now. */
   factsNow(): Facts;
   readonly keys: Keys;
+  readonly signing: Signing;
   readonly limits: EngineLimits;
   /** Null while the sidecar is down or starting. */
   engine(): Engine | null;
@@ -137,6 +146,8 @@ export interface World {
   foreignHands: boolean;
   /** Whether the sidecar's clock was farther off in this run than executors tolerate. */
   wildClock: boolean;
+  /** Whether the sidecar's clock was set back in this run: what executors make of its tickets and orders is another matter, and what is on record is not. */
+  isSetBack: boolean;
   /** Whether the sidecar's policy is not what this run's policy says. */
   readonly liesAboutPolicy: boolean;
   /** Gives the answers of this run's policy again. */
@@ -156,13 +167,16 @@ export interface WorldOptions {
   readonly standing?: 'counted' | 'uncounted' | null;
   /** Whether floors let anybody break the glass. */
   readonly isBreakable?: boolean;
+  /** Until when keys of people end, in a run in which any do; null where none does. */
+  readonly keysEndUntilMs?: number | null;
 }
 
 /** A world at rest: nothing is started yet. */
-export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers, { hasCalendar = false, observed: atFirst = null, isLax = false, standing = null, isBreakable = false }: WorldOptions = {}): Promise<World> {
+export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers, { hasCalendar = false, observed: atFirst = null, isLax = false, standing = null, isBreakable = false, keysEndUntilMs = null }: WorldOptions = {}): Promise<World> {
   const { keys, trust: usual, pdp, ...made } = await fixtures();
   const floors = [...usual.requirements.floors, ...(atFirst === null ? [] : UNHELD_FLOORS)];
-  const plain: Trust = { ...usual, requirements: { ...usual.requirements, floors: standing === 'counted' ? countingStanding(floors) : floors, ...(isBreakable ? { breakGlass: [GLASS_FLOOR] } : {}) } };
+  const signing = createSigning(rng.fork('signing'), START_MS, keysEndUntilMs ?? START_MS, keysEndUntilMs !== null);
+  const plain: Trust = { ...usual, signers: signing.signers, requirements: { ...usual.requirements, floors: standing === 'counted' ? countingStanding(floors) : floors, ...(isBreakable ? { breakGlass: [GLASS_FLOOR] } : {}) } };
   const chance = rng.fork('whether there are witnesses').chance(0.2);
   const witnesses = wraps.witnesses !== undefined || chance ? createWitnesses(scheduler, rng.fork('witnesses'), logLines(keys), parseVerifier(keys.log.vkey)) : null;
   const demanded = wraps.witnesses === 'ignored' ? null : witnesses;
@@ -176,7 +190,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   if (atFirst !== null) observe(atFirst);
   const node = (name: string): Node => ({
     name, disk: createSimDisk(scheduler, rng.fork(`disk ${name}`), (path, bytes) => watchers.bytes(`${name}:${path}`, bytes)),
-    offsetMs: rng.between(-400, 400), process: null, downUntilMs: START_MS, excused: true, impededMs: START_MS,
+    offsetMs: rng.between(-400, 400), process: null, downUntilMs: START_MS, excused: true, impededMs: START_MS, isOfBefore: false,
   });
   const sidecar = node('sidecar');
   const executors = new Map<string, Node>(EXECUTORS.map(({ audience }) => [audience, node(audience)]));
@@ -224,10 +238,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       scheduler.trace(`sidecar: cut a torn end of ${log.recovered.bytesCut} bytes`);
     }
     const line = network.transport(process);
-    const transport: Transport = { ...line, disarm: (audience, order) => {
-      watchers.disarmed(order);
-      return line.disarm(audience, order);
-    } };
+    const transport = watched(line, log);
     const witnessing = demanded === null ? undefined : await startedWitnessing(process, log, clock);
     const usually: SnapshotPlace = { disk: snapshotDisk, directory: 'state', signer: keys.log, code: 'sim', every: { running: 25, closing: 1 } };
     const snapshots = wraps.snapshots?.(usually) ?? usually;
@@ -248,6 +259,28 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       if (state !== undefined && !states.has(changeId)) states.set(changeId, state);
     }
     engines.set(process, { engine: { ...engine, all: () => states.values(), get: (changeId) => states.get(changeId) }, log });
+  };
+  const watched = (line: Transport, log: Log): Transport => {
+    const thereSince = new Map<string, number>();
+    for (const { audience } of EXECUTORS) watchers.thereAnew(audience);
+    return {
+      ...line,
+      disarm(audience, order) {
+        watchers.disarmed(order);
+        return line.disarm(audience, order);
+      },
+      publishStep: (audience, envelope) => line.publishStep(audience, envelope).catch((error: unknown) => {
+        const uses = usesIn(envelope);
+        const isOfBefore = error instanceof TransportError && error.message.startsWith(`${audience}: malformed: `) && uses.length > 0;
+        if (isOfBefore && envelope.receipt.index >= (thereSince.get(audience) ?? 0)) watchers.turnedAway(audience, uses);
+        throw error;
+      }),
+      onConnected: (connected) => line.onConnected((audience) => {
+        watchers.thereAnew(audience);
+        thereSince.set(audience, log.size);
+        connected(audience);
+      }),
+    };
   };
   const startedWitnessing = async (process: Process, log: Log, clock: Clock): Promise<Witnessing & { tell(callback: (head: SignedHead) => void): void }> => {
     let tell: (head: SignedHead) => void = () => undefined;
@@ -277,10 +310,11 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       heard: (lock) => network.showLock(audience, lock), send: (message) => network.report(process, audience, message), limits: WORKER_LIMITS,
     });
     workers.set(process, worker);
+    const step = executor.isOfBefore ? ofBefore(worker) : worker.step;
     network.listen(audience, {
       process, arm: (order) => worker.arm(order), disarm: (order) => worker.disarm(order), step: (envelope) => {
         if (witnesses?.haveCosigned(envelope) === true) cosignedSteps.add(readPayload(envelope.ticket, anyTicketSchema).stepId);
-        return worker.step(envelope);
+        return step(envelope);
       }, revoke: (order) => worker.revoke(order),
       lock: (lock) => (wraps.deafToLocks === true ? Promise.resolve() : worker.lock(lock)), locks: () => worker.locks(), connected: () => worker.connected(),
     });
@@ -291,7 +325,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, 
     factsNow: () => (scopes.at(-1) ?? { facts, strictFacts })[world.strictFacts ? 'strictFacts' : 'facts'],
     isLax, observe, observedSince: (sinceMs) => scopes.filter((_, index) => (scopes[index + 1]?.sinceMs ?? Infinity) >= sinceMs).flatMap(({ held }) => held),
-     keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, witnessed: demanded !== null, redecides: redecision !== null, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
+    keys, signing, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, witnessed: demanded !== null, redecides: redecision !== null, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, isSetBack: false, resurrected: new Set(), rogueTokens: new Set(),
     engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
     log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
     worker: (audience) => {
