@@ -3,8 +3,7 @@ import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { systemOf } from '../change/derive.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { consumersOf } from '../facts/calendar.ts';
-import type { Facts } from '../facts/load.ts';
-import { buildChangeInput, buildVerificationInput } from '../pdp/build-input.ts';
+import { buildChangeInput, buildVerificationInput, type ChangeQuestion } from '../pdp/build-input.ts';
 import type { Pdp } from '../pdp/engine.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import { isLive } from '../pdp/live.ts';
@@ -115,10 +114,9 @@ async function verifyOnce(context: EngineContext, state: ChangeState): Promise<J
 }
 
 /** As of when policy is asked: of the record that its answer will be in, with facts that are as old as they are by the clock, which they were loaded by. */
-export function asOfRecord({ store, clock, facts }: Pick<EngineContext, 'store' | 'clock' | 'facts'>): { readonly nowMs: number; readonly facts: Facts } {
-  const [nowMs, known] = [store.nextAtMs(), facts()];
-  const lateMs = nowMs - clock.nowMs();
-  return { nowMs, facts: lateMs <= 0 ? known : { ...known, loadedAtMs: known.loadedAtMs + lateMs } };
+export function asOfRecord({ store, clock, facts }: Pick<EngineContext, 'store' | 'clock' | 'facts'>): Pick<ChangeQuestion, 'nowMs' | 'facts' | 'factsAgeMs'> {
+  const known = facts();
+  return { nowMs: store.nextAtMs(), facts: known, factsAgeMs: clock.nowMs() - known.loadedAtMs };
 }
 
 function inputOf(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): ChangeInput {

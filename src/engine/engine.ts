@@ -180,6 +180,8 @@ export interface Engine {
   /** It approves nothing more, and what it has approved and nobody has begun is over. */
   revokeStanding(by: string, approvalId: string, reason: string | null): Promise<Answer<StandingApproval>>;
   standings(): readonly StandingApproval[];
+  /** The time of the next record (epoch ms): by it approvals count, and who is asked is told that she is. */
+  nextAtMs(): number;
   /** Those of a person that the trust folder lists and that are good now. */
   passkeys(person: string): ReturnType<typeof passkeysFor>;
   /** The change, once the standing approvals that are in force have had their try at the plan that waits; undefined for one that is not in the ledger. @throws LedgerError */
@@ -527,6 +529,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return revoked;
     },
     standings: () => store.standings(),
+    nextAtMs: () => store.nextAtMs(),
     passkeys: (person) => passkeysFor(context, person),
     async standingTried(changeId) {
       const state = await store.load(changeId);

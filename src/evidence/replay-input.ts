@@ -70,7 +70,7 @@ export function checkDecideInput(value: unknown, event: Extract<ChangeEvent, { t
   const built = buildChangeInput({
     phase, nowMs: given.nowMs, state: before, plan, before: before.before,
     step: step === null ? null : { action: step.action, number: before.finished.length + 1 },
-    account: plan?.steps[0]?.account ?? null, facts: { ...facts, loadedAtMs: given.nowMs - given.facts.ageMs }, connectors: given.facts.connectors, locks: given.facts.locks,
+    account: plan?.steps[0]?.account ?? null, facts, factsAgeMs: given.facts.ageMs, connectors: given.facts.connectors, locks: given.facts.locks,
     parent, extended: null, ...(given.recent === undefined ? {} : { recent: given.recent }),
   });
   hold({ ...built, change: { ...built.change, extends: given.change.extends }, facts: { ...built.facts, calendar: given.facts.calendar } }, given);
@@ -92,7 +92,7 @@ export function checkRedecideInput(value: unknown, before: ChangeState, facts: F
   const parsed = changeInputSchema.safeParse(value);
   if (!parsed.success) throw new FalseQuestion('its input is none of access/redecide');
   const { nowMs, facts: { ageMs, calendar, connectors, locks } } = parsed.data;
-  const built = buildLeaseInput(before, { nowMs, facts: { ...facts, loadedAtMs: nowMs - ageMs }, connectors, locks });
+  const built = buildLeaseInput(before, { nowMs, facts, factsAgeMs: ageMs, connectors, locks });
   hold({ ...built, facts: { ...built.facts, calendar } }, parsed.data);
 }
 
@@ -103,7 +103,7 @@ export function checkAcceptInput(value: unknown, approver: string, before: Chang
   const { approval: { namedByFloor = false }, change: { extends: extended }, nowMs, facts: { ageMs, calendar, connectors, locks } } = parsed.data;
   // Whom the sidecar's floor names its records do not say; whom it asks for they do.
   const isAsked = approversNamed(before.floor?.approvers ?? null).includes(approver);
-  const built = buildAcceptInput(before, approver, { nowMs, facts: { ...facts, loadedAtMs: nowMs - ageMs }, connectors, locks, extended: null, namedByFloor: namedByFloor && isAsked });
+  const built = buildAcceptInput(before, approver, { nowMs, facts, factsAgeMs: ageMs, connectors, locks, extended: null, namedByFloor: namedByFloor && isAsked });
   hold({ ...built, change: { ...built.change, extends: extended }, facts: { ...built.facts, calendar } }, parsed.data);
 }
 

@@ -37,16 +37,17 @@ export interface Facts {
   readonly digests: Readonly<Record<FactKind, string | null>>;
 }
 
-/** What is in their object beside the documents: their names, a salt. */
-const AROUND_BYTES_MAX = 1_024;
+/** Of all documents: in the object that a record names them by, their names and a salt are beside them. */
+export const FACTS_BYTES_MAX = OBJECT_BYTES_MAX - 1_024;
 
 /**
  * The same facts, as `nowMs` loads them, from documents that fit their schemas and name nothing twice.
  *
- * @throws FactsError `malformed` where the object that a record names them by has no room for all of them: nothing could be decided on them
+ * @param bytesMax those that are on record are read whatever they come to
+ * @throws FactsError `malformed` where they are more: nothing could be decided on them
  */
-export function factsOf(value: FactsValue, nowMs: number): Facts {
-  let total = AROUND_BYTES_MAX;
+export function factsOf(value: FactsValue, nowMs: number, bytesMax = Infinity): Facts {
+  let total = 0;
   const digest = (document: object | null): string | null => {
     if (document === null) return null;
     const bytes = canonicalBytes(document);
@@ -57,7 +58,7 @@ export function factsOf(value: FactsValue, nowMs: number): Facts {
     inventory: digest(value.inventory), catalogue: digest(value.catalogue), directory: digest(value.directory), usage: digest(value.usage), calendar: digest(value.calendar),
     exceptions: digest(value.exceptions ?? null),
   };
-  if (total > OBJECT_BYTES_MAX) throw new FactsError('malformed', [{ file: 'all facts', line: null, pointer: '', message: `${total} bytes together, and the object that evidence names them by has room for ${OBJECT_BYTES_MAX}` }]);
+  if (total > bytesMax) throw new FactsError('malformed', [{ file: 'all facts', line: null, pointer: '', message: `${total} bytes together, and the object that evidence names them by has room for ${bytesMax}` }]);
   return {
     inventory: new Map(withOwners(value).map((nhi) => [nhi.id, nhi])),
     catalogue: value.catalogue,

@@ -7,7 +7,7 @@ import { issueWords } from '../protocol/issue-words.ts';
 import { duplicates, type Duplicate } from './check.ts';
 import { FactsError, FILE_BYTES_MAX, ISSUES_MAX, type FactsIssue } from './facts-error.ts';
 import { exceptionsFileSchema, type ExceptionsFile } from './exceptions.ts';
-import { factsOf, type Facts, type FactsValue } from './facts.ts';
+import { FACTS_BYTES_MAX, factsOf, type Facts, type FactsValue } from './facts.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema, type UsageFile } from './schemas.ts';
 import { openUsageRows, usageFormat, type UsageFormat } from './usage-rows.ts';
 
@@ -60,12 +60,12 @@ export async function loadFacts(files: FactFiles, nowMs: number): Promise<Facts>
   const [calendar, exceptions] = [await optional(files.calendar), await optional(files.exceptions)];
   const format = files.usage === undefined ? null : usageFormat(files.usage);
   if (format === null) return parseFacts({ inventory, catalogue, directory, usage: await optional(files.usage), calendar, exceptions }, nowMs);
-  return factsOf({ ...parseTexts({ inventory, catalogue, directory, usage: null, calendar, exceptions }), usage: await readUsageRows(files.usage!, format, nowMs) }, nowMs);
+  return factsOf({ ...parseTexts({ inventory, catalogue, directory, usage: null, calendar, exceptions }), usage: await readUsageRows(files.usage!, format, nowMs) }, nowMs, FACTS_BYTES_MAX);
 }
 
 /** The facts in these texts. @throws FactsError `malformed` */
 export function parseFacts(texts: FactTexts, nowMs: number): Facts {
-  return factsOf(parseTexts(texts), nowMs);
+  return factsOf(parseTexts(texts), nowMs, FACTS_BYTES_MAX);
 }
 
 function parseTexts({ inventory, catalogue, directory, usage, calendar = null, exceptions = null }: FactTexts): FactsValue {

@@ -39,6 +39,8 @@ export interface ChangeQuestion {
   /** The account at the connector; null where there is none yet. */
   readonly account: string | null;
   readonly facts: Facts;
+  /** How old they are; left out: as long ago as they were loaded before `nowMs`. */
+  readonly factsAgeMs?: number;
   readonly connectors: readonly string[];
   /** Those that cover the identity or the connector now. */
   readonly locks: readonly { readonly lockId: string; readonly reason: string }[];
@@ -98,7 +100,7 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
       catalogue: cataloguePart(facts, request, before?.held ?? []),
       directory: directoryPart(facts, nowMs, [...state.requester, ...owners, request.subject, ...(parent?.requester ?? []), ...(question.named ?? [])]),
       connectors: [...question.connectors].sort(),
-      ageMs: nowMs - facts.loadedAtMs,
+      ageMs: question.factsAgeMs ?? nowMs - facts.loadedAtMs,
       calendar: calendarPart(question, nhi),
       locks: question.locks.map(({ lockId, reason }) => ({ lockId, reason })).sort((a, b) => (a.lockId < b.lockId ? -1 : 1)).slice(0, LOCKS_MAX),
       ...(exceptions === null ? {} : { exceptions }),
@@ -108,13 +110,13 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
 }
 
 /** The input of `access/redecide` about what a change gave, while its lease runs: the question of its request, on other facts. */
-export function buildLeaseInput(state: ChangeState, now: Pick<ChangeQuestion, 'nowMs' | 'facts' | 'connectors' | 'locks'>): ChangeInput {
+export function buildLeaseInput(state: ChangeState, now: Pick<ChangeQuestion, 'nowMs' | 'facts' | 'factsAgeMs' | 'connectors' | 'locks'>): ChangeInput {
   const { plan, before, decision } = state;
   return buildChangeInput({ ...now, phase: 'lease', observed: decision?.observed !== undefined, state, plan, step: null, before, account: plan?.steps[0]?.account ?? null, parent: null, extended: null });
 }
 
 /** The input of `workflow/accept` about an approval of the change's plan by `approver`. */
-export function buildAcceptInput(state: ChangeState, approver: string, now: Pick<ChangeQuestion, 'nowMs' | 'facts' | 'connectors' | 'locks' | 'extended'> & { readonly namedByFloor: boolean }): AcceptInput {
+export function buildAcceptInput(state: ChangeState, approver: string, now: Pick<ChangeQuestion, 'nowMs' | 'facts' | 'factsAgeMs' | 'connectors' | 'locks' | 'extended'> & { readonly namedByFloor: boolean }): AcceptInput {
   const { plan, before } = state;
   const approved = [...approvedBy(state, now.nowMs)].sort();
   const asked = buildChangeInput({ ...now, phase: 'request', state, plan, step: null, before, account: plan?.steps[0]?.account ?? null, parent: null, named: [approver, ...approved] });

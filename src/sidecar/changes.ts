@@ -61,7 +61,7 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     async listChanges({ by, query }) {
       const facts = context.facts();
       const limit = query.limit === undefined ? LIST_LIMIT : Number(query.limit);
-      const waiting = query.waitingForMe === undefined ? null : waitingFor(engine, by, query, facts, context.clock.nowMs());
+      const waiting = query.waitingForMe === undefined ? null : waitingFor(engine, by, query, facts);
       const page = waiting === null ? await newest(engine, limit + 1, by, query, facts) : waiting.filter(({ changeId }) => query.cursor === undefined || changeId < query.cursor);
       const shown = page.slice(0, limit);
       const changes = [];
@@ -183,7 +183,8 @@ function matches({ name, kind, subject }: Told, query: ListQuery): boolean {
 const told = (state: ChangeState): Told => ({ name: shownState(state), kind: state.request.kind, subject: state.request.subject });
 
 /** Those that wait for whoever asks, for a decision or for the review of a broken glass: none of them is at rest. */
-function waitingFor(engine: Engine, by: Authenticated, query: ListQuery, facts: Facts, nowMs: number): ChangeState[] {
+function waitingFor(engine: Engine, by: Authenticated, query: ListQuery, facts: Facts): ChangeState[] {
+  const nowMs = engine.nextAtMs();
   const waitsForReview = (state: ChangeState): boolean => owesReview(state) && engine.glassReviewers(state).includes(by.principal);
   const endOf = ({ name, approvalsByMs, breakGlass }: ChangeState): number => (query.order === undefined ? 0 : ((name === 'pending' ? approvalsByMs : breakGlass?.reviewByMs) ?? Infinity));
   return [...engine.open()]

@@ -1,5 +1,5 @@
 /** Facts in which exceptions and scopes under observe are those that people have granted, where they are asked. */
-import type { Clock, Logger } from '../engine/ports.ts';
+import type { Logger } from '../engine/ports.ts';
 import { factsOf, type Facts } from '../facts/facts.ts';
 import { grantedOnly, type Asking, type HeldEntry } from '../facts/granted.ts';
 import { isAskedAt } from '../protocol/activation.ts';
@@ -24,14 +24,15 @@ interface Looked {
   readonly facts: Facts;
 }
 
-export function grantedFacts(facts: () => Facts, asked: readonly (ExceptionFloor | undefined)[], known: Pick<Asking, 'signers' | 'passkeys' | 'logId'>, clock: Clock, logger: Logger): GrantedFacts {
+/** @param timeMs as of when policy is asked (epoch ms): a key counts by that, as verifiers have it */
+export function grantedFacts(facts: () => Facts, asked: readonly (ExceptionFloor | undefined)[], known: Pick<Asking, 'signers' | 'passkeys' | 'logId'>, timeMs: () => number, logger: Logger): GrantedFacts {
   const all = asked.filter((floor) => floor !== undefined);
   if (all.length === 0) return { current: facts, held: () => null };
   const boundaries = [...[...known.signers.values(), ...known.passkeys.values()].flatMap(({ validFromMs, validUntilMs }) => [validFromMs, validUntilMs]), ...all.map(({ from }) => (from === undefined ? -Infinity : parseTime(from)))];
   /** What these facts come to, from one time on and until a key begins or ends: signatures are not checked at every question. */
   let last: Looked | null = null;
   const look = (): Looked => {
-    const [of, nowMs] = [facts(), clock.nowMs()];
+    const [of, nowMs] = [facts(), timeMs()];
     if (last?.of === of && last.fromMs <= nowMs && nowMs < last.untilMs) return last;
     const untilMs = Math.min(...boundaries.filter((one) => one > nowMs));
     if (of.exceptions === null) return (last = { of, fromMs: nowMs, untilMs, held: [], facts: of });

@@ -8,14 +8,14 @@ import { Problem } from './errors.ts';
 import type { ProposalView } from './schemas.ts';
 
 export function proposalHandlers(context: SidecarContext): Handlers<'getProposedPolicy' | 'decideProposedPolicy' | 'getProposalStatement'> {
-  const { engine, clock, logger } = context;
+  const { engine, logger } = context;
   return {
     async getProposedPolicy() {
       const { proposal, inForce, floors } = engine.proposals();
       return {
         status: 200,
         body: {
-          proposed: proposal === null ? null : viewOf(proposal, inForce, clock.nowMs()),
+          proposed: proposal === null ? null : viewOf(proposal, inForce, engine.nextAtMs()),
           before: inForce === null ? null : { bundle: inForce.bundle, revision: inForce.revision },
           asked: floors.map(({ quorum, approvers, proofClass }) => ({ quorum, approvers: [...approvers], proofClass })),
         },
@@ -33,7 +33,7 @@ export function proposalHandlers(context: SidecarContext): Handlers<'getProposed
       await context.settlePolicy?.().catch((error: unknown) => logger.error({ error: error instanceof Error ? error.message : String(error) }, 'a policy bundle that people have let come into force could not be put there'));
       const { proposal } = engine.proposals();
       if (proposal === null || proposal.proposalId !== proposalId) throw new Problem('no-such-proposal', 'another bundle was proposed in the meantime: the verdict is on record, and void');
-      return { status: 200, body: viewOf(proposal, inForce, clock.nowMs()) };
+      return { status: 200, body: viewOf(proposal, inForce, engine.nextAtMs()) };
     },
   };
 }

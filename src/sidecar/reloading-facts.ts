@@ -35,7 +35,9 @@ export async function openFacts(options: { load: (nowMs: number) => Promise<Fact
         logger.info({ ...next.digests }, 'facts changed');
         warnOf(next, logger);
       }
-      if (changed || next.loadedAtMs - facts.loadedAtMs >= RENEW_AFTER_MS) facts = next;
+      // Where the clock was ahead and was set back, those before are of a time that is not yet: nothing is decided on such.
+      const isAhead = facts.loadedAtMs > next.loadedAtMs;
+      if (changed || isAhead || next.loadedAtMs - facts.loadedAtMs >= RENEW_AFTER_MS) facts = next;
     } catch (error) {
       trouble = placesIn(error);
       logger.warn({ error: error instanceof Error ? error.message : String(error) }, 'the facts files cannot be believed; the facts before stay in force');

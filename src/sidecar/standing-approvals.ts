@@ -19,7 +19,7 @@ export function standingApprovalHandlers(context: SidecarContext): Handlers<'giv
       return { status: 201, body: viewOf(unwrap(await engine.giveStanding(by.principal, { statement, reason, salt, proof }))) };
     },
     async listStandingApprovals({ by, query }) {
-      const [facts, nowMs] = [context.facts(), context.clock.nowMs()];
+      const [facts, nowMs] = [context.facts(), engine.nextAtMs()];
       const seen = engine.standings().filter((one) => maySee(by, one, facts));
       const isAfter = query.order === undefined ? isYounger : isOlder;
       const wanted = seen.filter((one) => isWanted(one, query, nowMs)).sort((a, b) => (isAfter(keyOf(a), keyOf(b)) ? 1 : -1));

@@ -121,7 +121,8 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());
     const authenticator = await openAuthenticator(config, tokens, { clock, logger, facts: facts.current, userAgent: `countersign/${VERSION}` });
-    const granted = grantedFacts(facts.current, [config.exceptionGrants, trust.requirements.exceptionGrants], { signers: trust.signers, passkeys: trust.passkeys, logId: logIdOf(config.origin) }, clock, logger);
+    let recordMs = (): number => clock.nowMs();
+    const granted = grantedFacts(facts.current, [config.exceptionGrants, trust.requirements.exceptionGrants], { signers: trust.signers, passkeys: trust.passkeys, logId: logIdOf(config.origin) }, () => recordMs(), logger);
     const disk = nodeDisk(config.data);
     // Not even a lock is written on a disk that is full to the last byte; and to be there is what the reserve is for.
     if (disk.free() < STARTING_BYTES) await disk.remove(reservePath('journal'));
@@ -163,6 +164,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
     undo.push(() => engine.close());
+    recordMs = () => engine.nextAtMs();
     source?.follow(engine);
     undo.push(() => source?.stop());
     undo.push(keepHeads(engine, clock));

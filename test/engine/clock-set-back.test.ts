@@ -64,6 +64,8 @@ it('what waits at its dispatch for people again can be approved by them', async 
   await setAheadAndBack(HOUR);
   await sidecar.engine.unlock('person:olga', lock.lockId, 'over');
   await comesTo(change.id, 'pending');
+  // Her inbox has it, though by the clock what she has said is good.
+  expect((await sidecar.send(WEI, 'GET', '/v1/changes?waitingForMe=true')).body).toMatchObject({ count: 1, changes: [{ id: change.id }] });
   expect((await approve(change)).status).toBe(200);
   await comesTo(change.id, 'active');
 });

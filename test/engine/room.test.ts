@@ -3,8 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { nodeDisk } from '../../ledger/index.ts';
 import { shownState } from '../../src/change/state.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
-import { FactsError } from '../../src/facts/facts-error.ts';
-import { factsOf, type Facts } from '../../src/facts/facts.ts';
+import type { Facts } from '../../src/facts/facts.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
@@ -131,13 +130,4 @@ it('what was done is judged anew where the answer was too large for its record',
   expect(sidecar.engine.get(id)?.name).toBe('verifying');
   isLarge = false;
   await comesTo(id, 'active');
-});
-
-it('facts that no object has room for are not believed: those before stay in force', async () => {
-  await open({});
-  const { value } = sidecar.facts;
-  const row = { connector: 'pg-main', account: 'a', privileges: Array.from({ length: 1_024 }, (_, n) => `${n}`.padEnd(256, 'p')) };
-  const usage = { v: 1, from: '2026-01-01T00:00:00.000Z', until: '2026-02-01T00:00:00.000Z', usage: Array.from({ length: 70 }, (_, n) => ({ ...row, account: `a${n}` })) } as unknown as Facts['value']['usage'];
-  expect(() => factsOf({ ...value, usage }, Date.now())).toThrow(FactsError);
-  expect(() => factsOf({ ...value, usage }, Date.now())).toThrow(/^all facts: \d+ bytes together/);
 });

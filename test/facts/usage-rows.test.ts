@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { FILE_BYTES_MAX } from '../../src/facts/facts-error.ts';
+import { factsOf } from '../../src/facts/facts.ts';
 import { FactsError, loadFacts, type Facts } from '../../src/facts/load.ts';
 import { openUsageRows, type UsageRows } from '../../src/facts/usage-rows.ts';
 import { NOW_MS, ROOT } from '../pdp/support.ts';
@@ -101,4 +102,12 @@ it('a file that is not there cannot be read', async () => {
   const file = (kind: string): string => join(ROOT, 'examples/facts', `${kind}.yaml`);
   const error: unknown = await loadFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: '/nowhere/usage.csv' }, NOW_MS).catch((cause: unknown) => cause);
   expect(error).toMatchObject({ code: 'unreadable', issues: [{ file: '/nowhere/usage.csv' }] });
+});
+
+it('with all other facts has room in the object that evidence names them by, or nothing is taken; what is on record already is read whatever it comes to', async () => {
+  const rows = Array.from({ length: 64_757 }, (_, n) => `pg,a${Math.floor(n / 1_024)},${`${n}`.padEnd(256, 'p')}\n`);
+  expect(await refusal('usage.csv', `connector,account,privilege\n${rows.join('')}`)).toMatch(/^all facts:  \d+ bytes together, and the object/);
+  const { value } = await load('usage.csv', CSV);
+  expect(() => factsOf(value, 0, 1_024)).toThrow(FactsError);
+  expect(factsOf(value, 0).value).toBe(value);
 });

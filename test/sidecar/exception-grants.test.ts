@@ -11,6 +11,7 @@ import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
 import { grantedFacts } from '../../src/sidecar/granted-facts.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
+import { systemClock } from '../../src/sidecar/system.ts';
 import { exampleFacts } from '../pdp/support.ts';
 import { signedBy } from '../support/granted.ts';
 import { EXECUTOR_ID, makeInstallation, TOKENS, type Installation } from '../support/installation.ts';
@@ -26,6 +27,7 @@ const [olga, sam] = [testSshKey(), testSshKey()];
 const DAY_MS = 86_400_000;
 const NOW_MS = Date.now();
 const day = (offset: number): string => new Date(NOW_MS + offset * DAY_MS).toISOString().slice(0, 10);
+const KEY_ENDS = `${new Date(NOW_MS + 3_600_000).toISOString().slice(0, 19).replaceAll(/[-T:]/g, '')}Z`;
 const plain: Exception = { id: 'deploy-excess', rule: 'exceeds-purpose', subject: GRANT.subject, reason: 'until the deploy is cut in two', owner: 'person:ana', from: day(-1), until: day(30) };
 const other: Exception = { ...plain, id: 'another', rule: 'lease-too-long' };
 const granted = signedBy('exception', plain, { [OLGA]: olga, [SAM]: sam });
@@ -33,15 +35,17 @@ const granted = signedBy('exception', plain, { [OLGA]: olga, [SAM]: sam });
 describe('a sidecar whose configuration asks one, and whose trust folder another', () => {
   let installation: Installation;
   let sidecar: Sidecar;
+  let aheadMs = 0;
   beforeEach(async () => {
+    aheadMs = 0;
     installation = await makeInstallation();
     cpSync(join(import.meta.dirname, '../../examples/facts'), join(installation.directory, 'facts'), { recursive: true });
-    await installation.write('trust/allowed_signers', `${OLGA} ${olga.publicLine}\n${SAM} ${sam.publicLine}\n`);
+    await installation.write('trust/allowed_signers', `${OLGA} valid-before="${KEY_ENDS}" ${olga.publicLine}\n${SAM} ${sam.publicLine}\n`);
     await installation.write('trust/requirements.json', JSON.stringify({ v: 1, floors: [], revokers: [], clockSkewMs: 0, exceptionGrants: { quorum: 1, approvers: [OLGA] } }));
     write([plain, other]);
     const facts = (kind: string): string => join(installation.directory, 'facts', `${kind}.yaml`);
     const config = { ...(await installation.config()), facts: { inventory: facts('inventory'), catalogue: facts('catalogue'), directory: facts('directory'), exceptions: facts('exceptions') }, exceptionGrants: { quorum: 1, approvers: [SAM] as string[] } };
-    sidecar = await startSidecar(config, { transport: scriptedExecutor(EXECUTOR_ID, installation.executorSigner, () => Date.now()) });
+    sidecar = await startSidecar(config, { clock: { ...systemClock, nowMs: () => Date.now() + aheadMs }, transport: scriptedExecutor(EXECUTOR_ID, installation.executorSigner, () => Date.now()) });
   });
   afterEach(async () => {
     await sidecar.close();
@@ -76,6 +80,16 @@ describe('a sidecar whose configuration asks one, and whose trust folder another
     const verification = await verifyEvidence({ disk: nodeDisk(join(installation.directory, 'data')), directory: 'ledger', trust, wholeFolder: true });
     expect(verification.workflow!.violations).toEqual([]);
   });
+
+  it('counts a key by the time of the records, which a clock that was set back takes back none of', async () => {
+    write([granted]);
+    await sidecar.reload();
+    expect(await asked('one')).toEqual({ state: 'pending', exceptions: ['deploy-excess'] });
+    aheadMs = 7_200_000;
+    expect(await asked('two')).toEqual({ state: 'denied', exceptions: undefined });
+    aheadMs = 0;
+    expect(await asked('three')).toEqual({ state: 'denied', exceptions: undefined });
+  });
 });
 
 describe('the facts that are in force', async () => {
@@ -85,7 +99,7 @@ describe('the facts that are in force', async () => {
   const open = (asked: Parameters<typeof grantedFacts>[1], { signers = `${OLGA} ${olga.publicLine}\n${SAM} ${sam.publicLine}\n`, of = facts } = {}) => {
     const world = { nowMs: NOW_MS, warned: [] as string[], facts: of };
     const logger = { info: () => undefined, warn: (_fields: object, message: string) => void world.warned.push(message), error: () => undefined };
-    const opened = grantedFacts(() => world.facts, asked, { signers: parseAllowedSigners(signers), passkeys: new Map(), logId: null }, { nowMs: () => world.nowMs, after: () => () => undefined }, logger);
+    const opened = grantedFacts(() => world.facts, asked, { signers: parseAllowedSigners(signers), passkeys: new Map(), logId: null }, () => world.nowMs, logger);
     return { ...opened, world, ids: () => opened.current().exceptions?.exceptions.map(({ id }) => id) };
   };
 

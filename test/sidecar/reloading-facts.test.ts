@@ -75,6 +75,14 @@ describe('facts that follow their files', () => {
     expect(facts.current().loadedAtMs).toBe(1_000 + 7 * 3_600_000);
   });
 
+  it('are taken as new where the clock was set back: of a time that is not yet, policy would take none', async () => {
+    const world = setUp();
+    const facts = await world.open();
+    world.passMs(-500);
+    await facts.reload();
+    expect(facts.current().loadedAtMs).toBe(500);
+  });
+
   it('stay, and grow old, while the files cannot be believed', async () => {
     const world = setUp();
     const facts = await world.open();
