@@ -110,7 +110,7 @@ describe('a step', () => {
   });
 
   it('is not authorised with an end later than its lease, from its record or from the beginning of its ticket, whichever is earlier', () => {
-    const story = new Story().allowed();
+    const story = new Story().allowed(GRANT);
     expectOk(story.decided(decision('allow'), 'dispatch'));
     const recordMs = story.nowMs;
     const { leaseSeconds } = story.now.plan!.lease!;
