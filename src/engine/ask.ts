@@ -114,7 +114,7 @@ async function verifyOnce(context: EngineContext, state: ChangeState): Promise<J
 }
 
 /** As of when policy is asked: of the record that its answer will be in, with facts that are as old as they are by the clock, which they were loaded by. */
-export function asOfRecord({ store, clock, facts }: Pick<EngineContext, 'store' | 'clock' | 'facts'>): Pick<ChangeQuestion, 'nowMs' | 'facts' | 'factsAgeMs'> {
+export function asOfRecord({ store, clock, facts }: Pick<EngineContext, 'clock' | 'facts'> & { readonly store: Pick<EngineContext['store'], 'nextAtMs'> }): Pick<ChangeQuestion, 'nowMs' | 'facts' | 'factsAgeMs'> {
   const known = facts();
   return { nowMs: store.nextAtMs(), facts: known, factsAgeMs: clock.nowMs() - known.loadedAtMs };
 }

@@ -109,6 +109,18 @@ describe('a step', () => {
     expect(story.now.name).toBe('authorised');
   });
 
+  it('is not authorised with an end later than its lease, from its record or from the beginning of its ticket, whichever is earlier', () => {
+    const story = new Story().allowed(GRANT);
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    const recordMs = story.nowMs;
+    const { leaseSeconds } = story.now.plan!.lease!;
+    for (const clockMs of [recordMs - 3_600_000, recordMs, recordMs + 3_600_000]) {
+      const latestMs = Math.min(clockMs, recordMs) + leaseSeconds * 1000;
+      expect(story.authorise(clockMs, latestMs + 1)).toMatchObject({ ok: false, message: 'the order does not end the lease when it ends' });
+    }
+    expectOk(story.authorise(recordMs - 3_600_000, recordMs - 3_600_000 + leaseSeconds * 1000));
+  });
+
   it('is not authorised when policy has come to deny, and the change ends', () => {
     const story = pending();
     expectOk(story.approve('person:wei'));

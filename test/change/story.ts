@@ -133,12 +133,12 @@ export class Story {
     return signDsse(REVOKE_ORDER_TYPE, deriveRevokeOrder(this.now.plan!, EXECUTOR, this.nowMs, 'compensation', SIDECAR)!, ticketSigner);
   }
 
-  /** @param clockMs by which the ticket is made */
-  authorise(clockMs = this.nowMs): Decided {
+  /** @param clockMs by which the ticket is made; `endsAtMs`: by the order */
+  authorise(clockMs = this.nowMs, endsAtMs?: number): Decided {
     const { plan } = this.now;
     const audience = plan!.caller === undefined ? EXECUTOR : callerIdOf(plan!.caller.key);
     const ticket = deriveActTicket(this.now, plan!, stepOf(this.now)!, audience, clockMs, 300);
-    return this.try({ type: 'authoriseAct', by: SIDECAR, ticket: signDsse(TICKET_TYPE, ticket, ticketSigner), order: this.now.plan!.lease === null ? null : this.order() });
+    return this.try({ type: 'authoriseAct', by: SIDECAR, ticket: signDsse(TICKET_TYPE, ticket, ticketSigner), order: this.now.plan!.lease === null ? null : this.order('leaseEnd', endsAtMs) });
   }
 
   /** Up to a step that is authorised and armed. */

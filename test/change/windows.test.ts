@@ -102,6 +102,8 @@ describe('a change with a planned window', () => {
     story.nowMs = CLOSES;
     story.must({ type: 'closeWindow', by: SIDECAR });
     expect(work(story).work).toEqual({ do: 'compensate' });
+    // By the records, too, where the clock was set back into it.
+    expect(nextWork(story.now, OPENS + 1, LIMITS, CLOSES).work).toEqual({ do: 'compensate' });
   });
 
   it('that closes on the cutover, when a consumer has moved over, leaves both logins and is a finding in its time', () => {
@@ -113,9 +115,12 @@ describe('a change with a planned window', () => {
     story.allowed(ROTATE, TWINS).stepDone(seal);
     story.must({ type: 'acknowledgeDelivery', by: 'nhi:prod/ci-deployer', ciphertext: seal.ciphertext });
     story.must({ type: 'confirmConsumer', by: 'nhi:prod/orders-api', consumer: 'orders-api' });
+    const setBack = () => nextWork(story.now, CLOSES - 30_000, LIMITS, CLOSES);
+    expect(setBack()).toEqual({ work: null, wakeAtMs: expect.any(Number) as number });
     expectOk(story.decided(decision('allow'), 'dispatch'));
     expectOk(story.authorise());
     expectOk(story.acted('refused', 'not-yet'));
+    expect(setBack().work).toBeNull();
     story.nowMs = CLOSES;
     const { work: due, wakeAtMs } = work(story);
     expect(due).toBeNull();

@@ -8,6 +8,7 @@ import { revokeOrderSchema, ticketSchema } from '../../src/protocol/signed.ts';
 import { STANDING_NAMESPACE, type StandingStatement } from '../../src/protocol/standing-approval.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import { formatTime, parseTime } from '../../src/protocol/values.ts';
+import { asOfRecord } from '../../src/engine/ask.ts';
 import type { Clock } from '../../src/engine/ports.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
@@ -89,6 +90,8 @@ it('policy is asked as of the record that its answer will be in', async () => {
   expect(asked.every(({ nowMs }) => nowMs >= lateMs)).toBe(true);
   // Facts have not become older for it.
   expect(Math.max(...asked.map(({ facts }) => facts.ageMs))).toBeLessThan(HOUR / 2);
+  // Nor are they others, which would be indexed anew for each question.
+  expect(asOfRecord({ clock, facts: () => sidecar.facts, store: { nextAtMs: () => lateMs } }).facts).toBe(sidecar.facts);
 });
 
 it('an approval that begins by the records, and not yet by the clock, is not taken unless policy accepts it', async () => {

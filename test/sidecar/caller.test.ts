@@ -6,7 +6,7 @@ import { planDigest } from '../../src/protocol/plan.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { actTicketSchema, reportSchema, REPORT_TYPE } from '../../src/protocol/signed.ts';
 import { changeViewSchema, type ChangeView } from '../../src/sidecar/schemas.ts';
-import { systemRandom } from '../../src/sidecar/system.ts';
+import { systemClock, systemRandom } from '../../src/sidecar/system.ts';
 import { testRun, type TestRun } from '../support/run.ts';
 import { answerOf, GRANT, openTestSidecar, problemIn, PROVISION, type Answered, type TestSidecar } from '../support/sidecar.ts';
 import { otherId } from '../support/ids.ts';
@@ -140,6 +140,18 @@ describe('a claim', () => {
       disk.release();
     }
     expect(await answering).toMatchObject({ ok: true });
+  });
+
+  it('is in time by the clock that the run has, though records are later than its ticket', async () => {
+    let aheadMs = 0;
+    await sidecar.close();
+    sidecar = await openTestSidecar({ clock: { ...systemClock, nowMs: () => Date.now() + aheadMs } });
+    const change = await authorised();
+    const envelope = await ticketOf(change);
+    aheadMs = 3_600_000;
+    await sidecar.engine.lock('person:olga', { nhi: 'nhi:dev/report-preview', connector: null }, 'beside all this');
+    aheadMs = 0;
+    expect((await report(change, run.claimed(envelope))).body).toMatchObject({ state: 'executing' });
   });
 });
 
