@@ -140,6 +140,14 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
     if (working.length !== 1 || working[0] !== expected) broken(10, `${rotations.map(({ changeId, name }) => `${changeId} is ${name}`).join(', ')}; ${expected} should work, and it is ${working.join(', ') || 'none'}`);
   };
 
+  /** A rotation of which nothing came, and whose name for the next login another one has given out since: that is left alone, and who owns the overdue end sees why. */
+  const isKeptByAnother = ({ changeId, plan, findings }: ChangeState): boolean => {
+    const [staged] = plan?.steps ?? [];
+    if (!findings.has('revoke-mismatch') || !findings.has('revoke-overdue') || staged?.action !== 'stage') return false;
+    const { token } = main().logins.all().find(({ name, canLogin }) => name === staged.account && canLogin) ?? { token: null };
+    return [...(world.engine()?.all() ?? [])].some((other) => other.changeId !== changeId && other.plan?.steps.some(({ action, clientToken }) => action === 'stage' && clientToken === token) === true);
+  };
+
   return {
     effected(plan, step, authorised, sentAtMs) {
       const { window } = plan;
@@ -183,7 +191,7 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
       }
     },
     isOwned(state) {
-      if (OWNED_FINDINGS.some((code) => state.findings.has(code))) return true;
+      if (OWNED_FINDINGS.some((code) => state.findings.has(code)) || isKeptByAnother(state)) return true;
       // One that waits for its turn behind another that somebody owns.
       return [...(world.engine()?.all() ?? [])].some((other) => other.changeId !== state.changeId && occupiesTarget(other) && other.plan?.connector === state.plan?.connector
         && ['scheduled', 'staged'].includes(state.name) && OWNED_FINDINGS.some((code) => other.findings.has(code)));
