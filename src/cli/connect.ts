@@ -2,7 +2,8 @@
  * Finds the sidecar and the caller's token.
  *
  * In this order: `--socket`/`--url`, the environment, the configuration file (`--config`, `./countersign.yaml`, `./.countersign/dev/countersign.yaml`,
- * `~/.config/countersign/countersign.yaml`). The token is last looked for in `~/.config/countersign/token`.
+ * `~/.config/countersign/countersign.yaml`). The token is last looked for in `~/.config/countersign/token`, which goes to no sidecar that only a file in the working
+ * directory names.
  * A token is never an argument: arguments are seen by every process of the machine.
  */
 import type { Command } from 'commander';
@@ -68,11 +69,27 @@ function findToken(flags: ConnectFlags, config: string | null, { cwd, env }: Pic
   if (file !== undefined && file !== '') return tokenIn(resolve(cwd, file));
   const token = env['COUNTERSIGN_TOKEN'];
   if (token !== undefined && token !== '') return token;
-  const own = ownFolder({ env });
-  if (own !== null && existsSync(join(own, 'token'))) return tokenIn(join(own, 'token'));
+  const own = ownTokenFile(env);
+  if (own !== null && mayHaveOwnToken(flags, config, env)) return tokenIn(own);
+  if (own !== null) {
+    throw new CliError(EXIT.usage, 'no-token', {
+      cause: `${config ?? 'it'} was found in the working directory, and may be anybody’s: the token in ${own} is not sent to where it says`, effect: 'Nothing was sent.', next: 'if it is yours, name it:  --config FILE',
+    });
+  }
   throw new CliError(EXIT.usage, 'no-token', {
     cause: 'no token was given', effect: 'Nothing was sent.', next: 'set COUNTERSIGN_TOKEN_FILE, give --token-file FILE, put it into ~/.config/countersign/token, or, in an installation of your own, --as PRINCIPAL, one that tokens.txt names',
   });
+}
+
+function ownTokenFile(env: World['env']): string | null {
+  const own = ownFolder({ env });
+  return own !== null && existsSync(join(own, 'token')) ? join(own, 'token') : null;
+}
+
+/** Whether the sidecar is one that somebody named, or that her own folder does: a file that merely lies where she works would have her token sent anywhere. */
+function mayHaveOwnToken({ socket, url, config: named }: ConnectFlags, config: string | null, env: World['env']): boolean {
+  const said = [socket, url, named, env['COUNTERSIGN_SOCKET'], env['COUNTERSIGN_URL'], env['COUNTERSIGN_CONFIG']];
+  return config === null || said.some((one) => one !== undefined) || dirname(config) === resolve(ownFolder({ env }) ?? '');
 }
 
 /** What the file holds, at each request: a job's own token is good for minutes, and somebody puts the next one there. @throws CliError where it holds none now */

@@ -27,7 +27,7 @@ export function noRoomFor(state: ChangeState, command: Extract<Command, { type: 
   const [event] = decided.ok ? decided.events : [];
   if (event?.type !== 'policy.decided') return null;
   const due = canonicalBytes(event.body.requirement).length;
-  if (due > Math.max(REQUIREMENT_BYTES_MAX, canonicalBytes(state.requirement).length)) {
+  if (due > REQUIREMENT_BYTES_MAX && due > canonicalBytes(state.requirement).length) {
     return new EngineFault('result-too-large', `who must approve takes ${due} bytes of a record, which has room for ${REQUIREMENT_BYTES_MAX}: fewer people are to be asked, or by fewer of their ids`);
   }
   const bytes = canonicalBytes(event.body).length;
